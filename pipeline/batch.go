@@ -1,0 +1,122 @@
+package pipeline
+
+import (
+	"sync/atomic"
+
+	"github.com/fhirlake/fhirlake/fhir"
+	"github.com/fhirlake/fhirlake/fhir/r4"
+)
+
+// Status tells what the chain has decided about a record.
+type Status uint8
+
+// The states of a record.
+const (
+	Pending   Status = iota // no stage has objected; sinks store it
+	Rejected                // it has an issue of severity error or fatal; only the report names it
+	Unchanged               // the store has the same content already; nothing is stored
+)
+
+// File is one input, as messages and reports name it.
+type File struct {
+	Name  string // as the user gave it, or the path below the folder that they gave
+	Index int    // position in the order of inputs, from 0
+}
+
+// Record is one resource of a batch, or one line that should have been one.
+type Record struct {
+	File       *File
+	Line       int64  // physical line, from 1
+	Offset     int64  // of the line in the uncompressed file
+	Entry      int32  // index of the entry when the record came out of a Bundle, else -1
+	Start, End uint32 // the record's text in Batch.Data, without the line end
+
+	Status Status
+	Type   r4.TypeID   // resource type; 0 before parse or when it is unknown
+	Root   fhir.NodeID // its node in Batch.Tree; NoNode when it could not be parsed
+	ID     []byte      // logical id, aliases Batch.Data; nil when missing
+
+	Key     [2]uint64 // keyed hash of type and id
+	Content uint64    // keyed hash of the content without version and time
+	Version uint32    // versionId to store, from 1
+}
+
+// RecordIssue is an issue of one record of a batch.
+type RecordIssue struct {
+	Record int // index in Batch.Records
+	fhir.Issue
+}
+
+// Batch is some 1 MiB of whole lines with their records. The runner owns it and
+// uses its memory again (invariant 1); stages borrow it.
+type Batch struct {
+	Seq     int64 // position in the input, from 0 without gaps
+	Data    []byte
+	Records []Record
+	Issues  []RecordIssue // ordered by record within each stage
+	Tree    fhir.Tree
+	Input   int64 // bytes of uncompressed input that the batch stands for, blank lines included
+
+	slots [maxSlots]any
+}
+
+// Reset empties the batch and keeps its memory. Slots keep their values: the
+// stage that fills one resets it.
+func (b *Batch) Reset() {
+	b.Seq = 0
+	b.Data = b.Data[:0]
+	clear(b.Records)
+	b.Records = b.Records[:0]
+	clear(b.Issues)
+	b.Issues = b.Issues[:0]
+	b.Tree.Reset(nil)
+	b.Input = 0
+}
+
+// Line gives the text of a record. It aliases Data.
+func (b *Batch) Line(r *Record) []byte { return b.Data[r.Start:r.End] }
+
+// Pos tells where a record was in the input.
+func (b *Batch) Pos(r *Record) fhir.Pos {
+	p := fhir.Pos{Line: r.Line, Offset: r.Offset}
+	if r.File != nil {
+		p.File = r.File.Name
+	}
+	return p
+}
+
+// AddIssue records a fault of record i; an error or fatal one rejects it.
+func (b *Batch) AddIssue(i int, is fhir.Issue) {
+	b.Issues = append(b.Issues, RecordIssue{Record: i, Issue: is})
+	if is.Severity <= fhir.Error {
+		b.Records[i].Status = Rejected
+	}
+}
+
+const maxSlots = 8
+
+var slotCount atomic.Int32
+
+// Slot is a place on every batch for a value of type T that one stage makes and
+// a sink takes. The value stays with the batch when it is used again, so its
+// memory is reused. Slots are made in package variables.
+type Slot[T any] struct{ i int32 }
+
+// NewSlot reserves a slot; the program has at most 8 of them.
+func NewSlot[T any]() Slot[T] {
+	i := slotCount.Add(1) - 1
+	if i >= maxSlots {
+		panic("pipeline: too many slots")
+	}
+	return Slot[T]{i}
+}
+
+// Of gives the slot's value on b, made zero at first use.
+func (s Slot[T]) Of(b *Batch) *T {
+	v, _ := b.slots[s.i].(*T)
+	if v == nil {
+		v = new(T)
+		b.slots[s.i] = v
+	}
+	return v
+}
