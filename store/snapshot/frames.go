@@ -1,0 +1,224 @@
+package snapshot
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sort"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// A resources file is a sequence of zstd frames of whole NDJSON lines, then two
+// skippable frames: the number of rows of each frame, and a seek table in the
+// Zstandard seekable format. Any zstd reader sees only the lines
+// (docs/formats/resources.md).
+const (
+	skippableRows = 0x184D2A5D
+	skippableSeek = 0x184D2A5E
+	seekMagic     = 0x8F92EAB1
+	seekFooter    = 9
+	rowsMagic     = "FLROWS\x00\x01"
+)
+
+// Frame is one compressed run of lines in a resources file.
+type Frame struct {
+	Compressed   uint32 // bytes in the file
+	Uncompressed uint32
+	Rows         uint32
+}
+
+// AppendFrameTables appends the two skippable frames that end a resources file.
+func AppendFrameTables(b []byte, frames []Frame) []byte {
+	rows := len(rowsMagic) + 4*len(frames)
+	b = binary.LittleEndian.AppendUint32(b, skippableRows)
+	b = binary.LittleEndian.AppendUint32(b, uint32(rows))
+	b = append(b, rowsMagic...)
+	for _, f := range frames {
+		b = binary.LittleEndian.AppendUint32(b, f.Rows)
+	}
+	b = binary.LittleEndian.AppendUint32(b, skippableSeek)
+	b = binary.LittleEndian.AppendUint32(b, uint32(8*(len(frames)+1)+seekFooter))
+	for _, f := range frames {
+		b = binary.LittleEndian.AppendUint32(b, f.Compressed)
+		b = binary.LittleEndian.AppendUint32(b, f.Uncompressed)
+	}
+	// The rows table is a frame too, one that decompresses to nothing.
+	b = binary.LittleEndian.AppendUint32(b, uint32(rows+8))
+	b = binary.LittleEndian.AppendUint32(b, 0)
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(frames)+1))
+	b = append(b, 0) // no checksums in the table: the frames have their own
+	return binary.LittleEndian.AppendUint32(b, seekMagic)
+}
+
+// Resources is an open resources file. It is safe for concurrent use.
+type Resources struct {
+	f      *os.File
+	name   string
+	frames []Frame
+	offset []int64 // of each frame in the file
+	first  []int64 // row of each frame; one more entry: the total
+}
+
+// OpenResources opens the resources file rel of the data store in dir.
+func OpenResources(dir, rel string) (*Resources, error) {
+	f, err := os.Open(filepath.Join(dir, filepath.FromSlash(rel)))
+	if err != nil {
+		return nil, fmt.Errorf("open resources: %w", err)
+	}
+	r := &Resources{f: f, name: rel}
+	if err := r.load(); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("open resources %s: %w", rel, err)
+	}
+	return r, nil
+}
+
+func (r *Resources) load() error {
+	st, err := r.f.Stat()
+	if err != nil {
+		return err
+	}
+	var foot [seekFooter]byte
+	if _, err := r.f.ReadAt(foot[:], st.Size()-seekFooter); err != nil || binary.LittleEndian.Uint32(foot[5:]) != seekMagic {
+		return errors.New("the seek table at the end is missing")
+	}
+	n := int64(binary.LittleEndian.Uint32(foot[:])) - 1
+	tables := int64(8+len(rowsMagic)) + 4*n + 8 + 8*(n+1) + seekFooter
+	if n < 0 || tables > st.Size() {
+		return fmt.Errorf("the seek table names %d frames, more than fit the file", n)
+	}
+	b := make([]byte, tables)
+	if _, err := r.f.ReadAt(b, st.Size()-tables); err != nil {
+		return err
+	}
+	if binary.LittleEndian.Uint32(b) != skippableRows || string(b[8:8+len(rowsMagic)]) != rowsMagic {
+		return errors.New("the rows table is missing")
+	}
+	rows := b[8+len(rowsMagic):]
+	seek := rows[4*n+8:]
+	var off, row int64
+	for i := range n {
+		fr := Frame{
+			Compressed:   binary.LittleEndian.Uint32(seek[8*i:]),
+			Uncompressed: binary.LittleEndian.Uint32(seek[8*i+4:]),
+			Rows:         binary.LittleEndian.Uint32(rows[4*i:]),
+		}
+		r.frames = append(r.frames, fr)
+		r.offset = append(r.offset, off)
+		r.first = append(r.first, row)
+		off += int64(fr.Compressed)
+		row += int64(fr.Rows)
+	}
+	r.first = append(r.first, row)
+	if off+tables != st.Size() {
+		return fmt.Errorf("the frames cover %d of %d bytes", off, st.Size()-tables)
+	}
+	return nil
+}
+
+// Close releases the file.
+func (r *Resources) Close() error { return r.f.Close() }
+
+// Rows is the number of lines in the file.
+func (r *Resources) Rows() int64 { return r.first[len(r.first)-1] }
+
+// Frames is the number of frames.
+func (r *Resources) Frames() int { return len(r.frames) }
+
+// FrameReader decompresses frames of resources files. It belongs to one
+// goroutine.
+type FrameReader struct {
+	z    *zstd.Decoder
+	comp []byte
+	text []byte
+}
+
+// NewFrameReader makes a reader that keeps its buffers.
+func NewFrameReader() (*FrameReader, error) {
+	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(1<<32))
+	if err != nil {
+		return nil, fmt.Errorf("make zstd decoder: %w", err)
+	}
+	return &FrameReader{z: z}, nil
+}
+
+// Close releases the decoder.
+func (d *FrameReader) Close() { d.z.Close() }
+
+// Frame gives the lines of frame i and the row of its first line. The text is
+// valid until the next call.
+func (d *FrameReader) Frame(r *Resources, i int) (text []byte, firstRow int64, err error) {
+	f := r.frames[i]
+	if cap(d.comp) < int(f.Compressed) {
+		d.comp = make([]byte, f.Compressed)
+	}
+	c := d.comp[:f.Compressed]
+	if _, err := r.f.ReadAt(c, r.offset[i]); err != nil && err != io.EOF {
+		return nil, 0, fmt.Errorf("read resources %s: %w", r.name, err)
+	}
+	if cap(d.text) < int(f.Uncompressed) {
+		d.text = make([]byte, 0, f.Uncompressed)
+	}
+	text, err = d.z.DecodeAll(c, d.text[:0])
+	if err != nil {
+		return nil, 0, fmt.Errorf("read resources %s: frame %d: %w", r.name, i, err)
+	}
+	if len(text) != int(f.Uncompressed) {
+		return nil, 0, fmt.Errorf("read resources %s: frame %d has %d bytes, its table says %d", r.name, i, len(text), f.Uncompressed)
+	}
+	d.text = text[:0]
+	return text, r.first[i], nil
+}
+
+// Line gives the resource in a row, without its line end. It is valid until the
+// next call.
+func (d *FrameReader) Line(r *Resources, row int64) ([]byte, error) {
+	if row < 0 || row >= r.Rows() {
+		return nil, fmt.Errorf("read resources %s: row %d of %d", r.name, row, r.Rows())
+	}
+	i := sort.Search(len(r.frames), func(i int) bool { return r.first[i+1] > row })
+	text, at, err := d.Frame(r, i)
+	if err != nil {
+		return nil, err
+	}
+	for ; at < row; at++ {
+		_, text = cutLine(text)
+	}
+	line, _ := cutLine(text)
+	return line, nil
+}
+
+// Each calls f for every row in order, until it returns an error. line is valid
+// during the call.
+func (d *FrameReader) Each(r *Resources, f func(row int64, line []byte) error) error {
+	for i := range r.frames {
+		text, row, err := d.Frame(r, i)
+		if err != nil {
+			return err
+		}
+		for len(text) > 0 {
+			var line []byte
+			line, text = cutLine(text)
+			if err := f(row, line); err != nil {
+				return err
+			}
+			row++
+		}
+		if row != r.first[i+1] {
+			return fmt.Errorf("read resources %s: frame %d ends at row %d, its table says %d", r.name, i, row, r.first[i+1])
+		}
+	}
+	return nil
+}
+
+func cutLine(b []byte) (line, rest []byte) {
+	if i := bytes.IndexByte(b, '\n'); i >= 0 {
+		return b[:i], b[i+1:]
+	}
+	return b, nil
+}

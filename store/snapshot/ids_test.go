@@ -1,0 +1,169 @@
+package snapshot
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+func testEntries(n int) []Entry {
+	rng := rand.New(rand.NewPCG(7, uint64(n)))
+	es := make([]Entry, n)
+	for i := range es {
+		es[i] = Entry{
+			Key:     Key{rng.Uint64(), rng.Uint64()},
+			Content: rng.Uint64(),
+			Address: Address{uint32(i % 9), uint32(i)},
+			Version: uint32(1 + i%4),
+			Updated: 1_600_000_000_000_000 + int64(i%3),
+		}
+	}
+	slices.SortFunc(es, func(a, b Entry) int {
+		if a.Key.Less(b.Key) {
+			return -1
+		}
+		return 1
+	})
+	return es
+}
+
+func writeIDs(t testing.TB, dir, rel string, es []Entry) File {
+	t.Helper()
+	var f File
+	w, err := CreateIDs(dir, rel, int64(len(es)), &f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range es {
+		if err := w.Add(&es[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func TestIDIndexFindsEveryEntryAndNothingElse(t *testing.T) {
+	for _, n := range []int{0, 1, 2, 31, 33, 1000, 50_000} {
+		dir := t.TempDir()
+		es := testEntries(n)
+		f := writeIDs(t, dir, "index/1.ids", es)
+		x, err := OpenIDs(dir, f.Path)
+		if err != nil {
+			t.Fatalf("%d entries: %v", n, err)
+		}
+		defer x.Close()
+		if x.Len() != int64(n) {
+			t.Fatalf("Len = %d, want %d", x.Len(), n)
+		}
+		var buf []byte
+		for _, want := range es {
+			if got, ok, err := x.Lookup(want.Key, &buf); err != nil || !ok || got != want {
+				t.Fatalf("%d entries: Lookup(%x) = %v %v %v, want %v", n, want.Key, got, ok, err, want)
+			}
+			near := want.Key
+			near[1]++
+			if _, ok, _ := x.Lookup(near, &buf); ok {
+				t.Fatalf("found a key that was never added")
+			}
+		}
+		var all []Entry
+		if err := x.Each(func(e *Entry) error { all = append(all, *e); return nil }); err != nil || !slices.Equal(all, es) {
+			t.Fatalf("Each gave %d entries (%v), want %d", len(all), err, n)
+		}
+	}
+}
+
+func TestIDFilterRejectsMostAbsentKeys(t *testing.T) {
+	dir := t.TempDir()
+	f := writeIDs(t, dir, "index/1.ids", testEntries(100_000))
+	x, err := OpenIDs(dir, f.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	rng := rand.New(rand.NewPCG(1, 2))
+	hits := 0
+	for range 100_000 {
+		if filterHas(x.filter, Key{rng.Uint64(), rng.Uint64()}) {
+			hits++
+		}
+	}
+	if hits > 3_000 {
+		t.Errorf("the filter lets %d of 100000 absent keys through, want at most 3000", hits)
+	}
+}
+
+func TestIDWriterRefusesKeysOutOfOrder(t *testing.T) {
+	var f File
+	w, err := CreateIDs(t.TempDir(), "x.ids", 2, &f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Abort()
+	e := Entry{Key: Key{5, 5}}
+	if err := w.Add(&e); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Add(&e); err == nil {
+		t.Error("Add took the same key twice")
+	}
+}
+
+func TestOpenIDsRefusesDamage(t *testing.T) {
+	dir := t.TempDir()
+	f := writeIDs(t, dir, "good.ids", testEntries(100))
+	good, err := os.ReadFile(filepath.Join(dir, f.Path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := bytes.Clone(good)
+	count[len(count)-idFooterSize]++
+	for name, b := range map[string][]byte{
+		"empty":       nil,
+		"cut short":   good[:len(good)-1],
+		"wrong count": count,
+		"no magic":    append(bytes.Clone(good[:len(good)-1]), 'x'),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, "bad.ids"), b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if x, err := OpenIDs(dir, "bad.ids"); err == nil {
+			x.Close()
+			t.Errorf("%s: OpenIDs took it", name)
+		}
+	}
+}
+
+func BenchmarkIDLookup(b *testing.B) {
+	dir := b.TempDir()
+	es := testEntries(1_000_000)
+	f := writeIDs(b, dir, "index/1.ids", es)
+	x, err := OpenIDs(dir, f.Path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer x.Close()
+	var buf []byte
+	b.Run("absent", func(b *testing.B) {
+		rng := rand.New(rand.NewPCG(1, 2))
+		for b.Loop() {
+			if _, _, err := x.Lookup(Key{rng.Uint64(), rng.Uint64()}, &buf); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("present", func(b *testing.B) {
+		rng := rand.New(rand.NewPCG(1, 2))
+		for b.Loop() {
+			if _, ok, err := x.Lookup(es[rng.IntN(len(es))].Key, &buf); err != nil || !ok {
+				b.Fatal(ok, err)
+			}
+		}
+	})
+}
