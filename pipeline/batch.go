@@ -39,6 +39,15 @@ type Record struct {
 	Key     [2]uint64 // keyed hash of type and id
 	Content uint64    // keyed hash of the content without version and time
 	Version uint32    // versionId to store, from 1
+
+	// The current version of the same resource as of the job's start.
+	Replaces    bool   // there is one
+	BaseSegment uint32 // its address: ordinal of the segment
+	BaseRow     uint32 // and row in it
+
+	// Where the record is stored; set on the collector by the first sink.
+	Segment uint32 // ordinal of the segment
+	Row     uint32 // row in it, from 0
 }
 
 // RecordIssue is an issue of one record of a batch.
