@@ -1,0 +1,293 @@
+// Package ids makes the id index of a new layer from the records of a job, and
+// finds which rows the job supersedes: rows of older versions, and rows of
+// resources that the job has more than once (the last line wins).
+//
+// Records come in input order, the index is in key order. So entries are
+// collected into runs of bounded size, runs are sorted on the workers and
+// spilled to disk, and Commit merges them: memory does not grow with the input.
+//
+// Read [Sink] first.
+package ids
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"github.com/fhirlake/fhirlake/pipeline"
+	"github.com/fhirlake/fhirlake/store/snapshot"
+)
+
+const (
+	runEntries = 128 << 10 // 8 MiB of entries in a run
+	keepRuns   = 2         // runs that may stay in memory; more go to disk
+)
+
+// entry is one record on its way into the index.
+type entry struct {
+	key       snapshot.Key
+	content   uint64
+	seq       uint64 // position in the input
+	at        snapshot.Address
+	base      snapshot.Address
+	version   uint32
+	unchanged bool
+	replaces  bool
+}
+
+func compareEntries(a, b entry) int {
+	switch {
+	case a.key.Less(b.key):
+		return -1
+	case b.key.Less(a.key):
+		return 1
+	case a.seq < b.seq:
+		return -1
+	}
+	return 1
+}
+
+// Result says what a job's records came to.
+type Result struct {
+	IDs        snapshot.File              // of the layer; zero when there are no entries
+	Entries    int64                      // new versions: imported resources
+	Created    int64                      // of these, first versions
+	Unchanged  int64                      // resources whose content the store had already
+	Duplicates int64                      // records that a later one of the same job replaced
+	Superseded map[uint32]*roaring.Bitmap // rows that are no longer current, by segment ordinal
+}
+
+// Sink collects entries. It comes after the sink that sets the addresses.
+type Sink struct {
+	dir     string // of the data store
+	rel     string // of the index file
+	updated int64
+	seq     uint64
+	open    []entry
+	runs    []*run
+	free    [][]entry
+	result  Result
+}
+
+var _ pipeline.Sink = (*Sink)(nil)
+
+// New makes a sink that writes the index file at rel below dir, the folder of
+// the data store. Every entry gets updated as its time.
+func New(dir, rel string, updated time.Time) *Sink {
+	return &Sink{dir: dir, rel: rel, updated: updated.UTC().Truncate(time.Millisecond).UnixMicro()}
+}
+
+// Name is "ids".
+func (s *Sink) Name() string { return "ids" }
+
+// Result is valid after Commit.
+func (s *Sink) Result() Result { return s.result }
+
+// Write takes the identities of a batch.
+func (s *Sink) Write(_ context.Context, b *pipeline.Batch) ([]pipeline.Task, error) {
+	var tasks []pipeline.Task
+	for i := range b.Records {
+		r := &b.Records[i]
+		if r.Status == pipeline.Rejected {
+			continue
+		}
+		if s.open == nil {
+			s.open = s.buffer()
+		}
+		s.open = append(s.open, entry{
+			key:       r.Key,
+			content:   r.Content,
+			seq:       s.seq,
+			at:        snapshot.Address{Segment: r.Segment, Row: r.Row},
+			base:      snapshot.Address{Segment: r.BaseSegment, Row: r.BaseRow},
+			version:   r.Version,
+			unchanged: r.Status == pipeline.Unchanged,
+			replaces:  r.Replaces,
+		})
+		s.seq++
+		if len(s.open) == runEntries {
+			tasks = append(tasks, s.cut())
+		}
+	}
+	return tasks, nil
+}
+
+func (s *Sink) buffer() []entry {
+	if n := len(s.free); n > 0 {
+		b := s.free[n-1]
+		s.free = s.free[:n-1]
+		return b[:0]
+	}
+	return make([]entry, 0, runEntries)
+}
+
+// cut makes the task that sorts the open run and, past the first few, writes it
+// to disk.
+func (s *Sink) cut() pipeline.Task {
+	r := &run{entries: s.open}
+	if len(s.runs) >= keepRuns {
+		r.name = filepath.Join(s.dir, filepath.FromSlash(fmt.Sprintf("%s.run-%d", s.rel, len(s.runs))))
+	}
+	s.runs = append(s.runs, r)
+	s.open = nil
+	return pipeline.Task{
+		Bytes: runEntries * entrySize,
+		Run: func(context.Context) error {
+			slices.SortFunc(r.entries, compareEntries)
+			if r.name == "" {
+				return nil
+			}
+			return r.spill()
+		},
+		Done: func() error {
+			if r.name != "" {
+				s.free = append(s.free, r.entries)
+				r.entries = nil
+			}
+			return nil
+		},
+	}
+}
+
+// Flush sorts what is still open.
+func (s *Sink) Flush(context.Context) ([]pipeline.Task, error) {
+	if len(s.open) == 0 {
+		return nil, nil
+	}
+	return []pipeline.Task{s.cut()}, nil
+}
+
+// Commit merges the runs into the index file.
+func (s *Sink) Commit(ctx context.Context) error {
+	s.free = nil
+	s.result.Superseded = map[uint32]*roaring.Bitmap{}
+	m, err := newMerge(s.runs)
+	if err != nil {
+		return err
+	}
+	w := &indexWriter{s: s, limit: int64(s.seq)}
+	for n := 0; ; n++ {
+		if n&0xffff == 0 && ctx.Err() != nil {
+			err = ctx.Err()
+			break
+		}
+		e, ok, rerr := m.next()
+		if rerr != nil || !ok {
+			err = rerr
+			break
+		}
+		if err = w.take(e); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		err = w.finish()
+	} else if w.out != nil {
+		w.out.Abort()
+	}
+	if err != nil {
+		return fmt.Errorf("merge id index: %w", err)
+	}
+	return s.Close()
+}
+
+// Close removes the runs.
+func (s *Sink) Close() error {
+	var err error
+	for _, r := range s.runs {
+		err = errors.Join(err, r.close())
+	}
+	s.runs = nil
+	return err
+}
+
+// indexWriter takes entries in key order, those of one key in input order, and
+// settles each key: the last one wins.
+type indexWriter struct {
+	s     *Sink
+	limit int64
+	out   *snapshot.IDWriter
+	last  entry
+	have  bool
+}
+
+func (w *indexWriter) take(e *entry) error {
+	if w.have {
+		if w.last.key == e.key {
+			w.s.result.Duplicates++
+			if !w.last.unchanged {
+				w.supersede(w.last.at)
+			}
+			w.last = *e
+			return nil
+		}
+		if err := w.settle(); err != nil {
+			return err
+		}
+	}
+	w.last, w.have = *e, true
+	return nil
+}
+
+func (w *indexWriter) settle() error {
+	e, res := &w.last, &w.s.result
+	if e.unchanged {
+		res.Unchanged++
+		return nil
+	}
+	if e.replaces {
+		w.supersede(e.base)
+	}
+	if e.version == 1 {
+		res.Created++
+	}
+	if w.out == nil {
+		var err error
+		if w.out, err = snapshot.CreateIDs(w.s.dir, w.s.rel, w.limit, &res.IDs); err != nil {
+			return err
+		}
+	}
+	res.Entries++
+	return w.out.Add(&snapshot.Entry{Key: e.key, Content: e.content, Address: e.at, Version: e.version, Updated: w.s.updated})
+}
+
+func (w *indexWriter) supersede(a snapshot.Address) {
+	bm := w.s.result.Superseded[a.Segment]
+	if bm == nil {
+		bm = roaring.New()
+		w.s.result.Superseded[a.Segment] = bm
+	}
+	bm.Add(a.Row)
+}
+
+func (w *indexWriter) finish() error {
+	if w.have {
+		if err := w.settle(); err != nil {
+			return err
+		}
+	}
+	if w.out == nil {
+		return nil
+	}
+	return w.out.Close()
+}
+
+// Rel gives the path of the index file of layer n below a data store's folder.
+func Rel(n int64, jobID string) string {
+	return path.Join("index", fmt.Sprintf("%d-%s.ids", n, jobID))
+}
+
+// removeIfThere removes a file that may be gone.
+func removeIfThere(name string) error {
+	if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,132 @@
+// Package identify gives each record its identity: the keyed hash of type and
+// logical id, the hash of its content, and from the versions that the store has
+// the versionId that it will get (design: an import is an upsert by type and
+// id). It declares what it asks of the store ([Versions]) and knows no storage.
+//
+// Read [Stage] first.
+package identify
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/minio/highwayhash"
+
+	"github.com/fhirlake/fhirlake/fhir"
+	"github.com/fhirlake/fhirlake/fhir/r4"
+	"github.com/fhirlake/fhirlake/pipeline"
+)
+
+// KeySize is the length in bytes of the secret that keys the hashes of a data
+// store.
+const KeySize = 32
+
+// Version is what the store knows of the current version of a resource.
+type Version struct {
+	Content uint64 // content hash
+	Number  uint32 // versionId
+	Deleted bool   // the current version is a deletion
+	Segment uint32 // address of its row, when it is not deleted
+	Row     uint32
+}
+
+// Versions answers which version of a resource the store had when the job
+// began. NewLookup is called once for each worker; the func that it gives is
+// used by one goroutine.
+type Versions interface {
+	NewLookup() func(key [2]uint64) (v Version, ok bool, err error)
+}
+
+// Stage is the identify stage.
+type Stage struct {
+	secret   []byte
+	versions Versions
+}
+
+var _ pipeline.Stage = (*Stage)(nil)
+
+// New makes the stage for a data store whose hashes are keyed by secret, of
+// KeySize bytes. versions may be nil for an empty store.
+func New(secret []byte, versions Versions) (*Stage, error) {
+	if len(secret) != KeySize {
+		return nil, fmt.Errorf("identify: the key of the data store has %d bytes, want %d", len(secret), KeySize)
+	}
+	return &Stage{secret: secret, versions: versions}, nil
+}
+
+// Name is "identify".
+func (s *Stage) Name() string { return "identify" }
+
+// NewWorker makes a worker with its own lookup.
+func (s *Stage) NewWorker() (pipeline.Worker, error) {
+	w := &worker{secret: s.secret}
+	if s.versions != nil {
+		w.lookup = s.versions.NewLookup()
+	}
+	return w, nil
+}
+
+type worker struct {
+	secret []byte
+	lookup func(key [2]uint64) (Version, bool, error)
+	buf    []byte
+}
+
+// Process identifies every record that is still accepted.
+func (w *worker) Process(_ context.Context, b *pipeline.Batch) error {
+	for i := range b.Records {
+		r := &b.Records[i]
+		if r.Status != pipeline.Pending {
+			continue
+		}
+		if r.ID == nil {
+			b.AddIssue(i, fhir.Issue{
+				Severity:    fhir.Error,
+				Code:        fhir.CodeRequired,
+				Expression:  r.Type.String() + ".id",
+				Diagnostics: "missing id: an imported resource needs the logical id under which it is stored",
+			})
+			continue
+		}
+		fhir.OneLine(b.Line(r))
+		w.buf = AppendIdentity(w.buf[:0], r.Type, r.ID)
+		sum := highwayhash.Sum128(w.buf, w.secret)
+		r.Key = [2]uint64{binary.BigEndian.Uint64(sum[:]), binary.BigEndian.Uint64(sum[8:])}
+		w.buf = fhir.AppendContent(w.buf[:0], &b.Tree, r.Root)
+		r.Content = highwayhash.Sum64(w.buf, w.secret)
+		r.Version = 1
+		if w.lookup == nil {
+			continue
+		}
+		v, ok, err := w.lookup(r.Key)
+		if err != nil {
+			return &fhir.RecordError{Pos: b.Pos(r), Stage: "identify", Err: err}
+		}
+		if ok {
+			w.follow(r, v)
+		}
+	}
+	return nil
+}
+
+// follow makes r the successor of v, or finds that nothing changed.
+func (w *worker) follow(r *pipeline.Record, v Version) {
+	r.Version = v.Number + 1
+	if v.Deleted {
+		return
+	}
+	r.Replaces, r.BaseSegment, r.BaseRow = true, v.Segment, v.Row
+	if v.Content == r.Content {
+		r.Version = v.Number
+		r.Status = pipeline.Unchanged
+	}
+}
+
+// AppendIdentity appends what the key of a resource hashes: its type, a slash,
+// its logical id.
+func AppendIdentity(dst []byte, t r4.TypeID, id []byte) []byte {
+	dst = append(dst, t.String()...)
+	dst = append(dst, '/')
+	return append(dst, id...)
+}
