@@ -14,7 +14,7 @@ type Constraint struct {
 	Human        string // the rule in words
 	Expression   string // the rule in FHIRPath
 	Warning      bool   // severity warning; otherwise it is error
-	BestPractice bool   // the definition calls it a best practice (dom-6)
+	BestPractice bool   // the definition calls it a best practice (dom-6, con-3)
 }
 
 // ConstraintAt returns the constraint with the given index. The caller must not

@@ -10,6 +10,8 @@
 // Read [Type] and [Element] first. All functions are safe for concurrent use.
 package r4
 
+//go:generate go run ./gen
+
 // A TypeID names a structure: a resource type, a datatype, a backbone element
 // (such as Patient.contact) or a primitive. The zero TypeID is no type.
 type TypeID uint16
@@ -76,7 +78,7 @@ type Type struct {
 	NumElements  uint16    // choice elements count once for each of their types
 	NumSlots     uint8     // how many different Slot values its elements have; at most 64
 	RequiredMask uint64    // bit i is set when the elements of slot i have Min of 1 or more
-	Constraints  []uint16  // indices for [ConstraintAt], those declared on the type's root
+	Constraints  []uint16  // indices for [ConstraintAt], those of the type's root, see [Constraint]
 }
 
 // Element describes one JSON property of a type.
@@ -93,7 +95,7 @@ type Element struct {
 	Binding     Binding  //
 	IsModifier  bool     //
 	IsSummary   bool     //
-	Constraints []uint16 // indices for [ConstraintAt], those declared on this element
+	Constraints []uint16 // indices for [ConstraintAt], those declared on this element; of a backbone element see its type
 }
 
 // Repeats tells whether the JSON value is an array.

@@ -2,7 +2,7 @@
 //
 // Source: HL7 FHIR R4 4.0.1, npm package hl7.fhir.r4.examples@4.0.1. Licence: CC0.
 // Package SHA-256: dce87f1b5b9341867033f7d1f544fa1b5232503f6d62813887ac6b8a8b6cb682
-// Generator SHA-256: de2cb902cfb04bd20e0c2c92850c8f14c154adda146d443e63b42b7661eb5aac
+// Generator SHA-256: d53d93072f7ad6eb28d602427e8f5914df189f73adc9fc32c0b674e58b79ef21
 
 package r4
 

@@ -241,7 +241,11 @@ func emitLookup(m *model) (*file, error) {
 			return nil, fmt.Errorf("name %s is too long", e.name)
 		}
 		a, b := keyhash.Words([]byte(e.name))
-		f.p("{%#x, %#x, %d},", a, b, len(e.name))
+		var middle uint64
+		if len(e.name) > keyhash.Short {
+			middle = keyhash.Middle([]byte(e.name))
+		}
+		f.p("{%#x, %#x, %#x, %d},", a, b, middle, len(e.name))
 	}
 	f.p("}")
 	return f, nil

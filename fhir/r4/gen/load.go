@@ -128,12 +128,14 @@ type searchParameter struct {
 }
 
 type compartmentDefinition struct {
-	URL      string `json:"url"`
-	Code     string `json:"code"`
-	Resource []struct {
-		Code  string   `json:"code"`
-		Param []string `json:"param"`
-	} `json:"resource"`
+	URL      string              `json:"url"`
+	Code     string              `json:"code"`
+	Resource []compartmentMember `json:"resource"`
+}
+
+type compartmentMember struct {
+	Code  string   `json:"code"`
+	Param []string `json:"param"`
 }
 
 // load reads the package archive (.tgz) as the npm registry serves it. File

@@ -2,8 +2,10 @@
 // definitions. The source is the npm package hl7.fhir.r4.examples@4.0.1 (CC0),
 // read as the archive that `npm pack` leaves:
 //
-//	npm pack --registry https://packages.fhir.org hl7.fhir.r4.examples@4.0.1
+//	npm pack hl7.fhir.r4.examples@4.0.1
 //	go run ./gen -package hl7.fhir.r4.examples-4.0.1.tgz
+//
+// in the folder fhir/r4, or with FHIRLAKE_R4_PACKAGE naming the archive and `go generate`.
 //
 // The output depends on that archive and on the sources of this program alone;
 // the header of each file names both by their SHA-256.

@@ -175,8 +175,8 @@ func (m *model) addElement(owner *typ, e *elementDefinition, last string, own []
 		v.typ = t.Code
 		switch {
 		case owner.kind == "KindResource" && last == "id":
-			// The definitions carry the type string here, a known fault of 4.0.1; the
-			// resource pages and the text of 2.27.1 say id.
+			// The definitions carry the type string here, a fault of
+			// 4.0.1: the specification makes the logical id an id.
 			v.typ = "id"
 		case strings.HasPrefix(t.Code, "http://hl7.org/fhirpath/System."):
 			v.typ = ""
@@ -211,7 +211,8 @@ func (m *model) addElement(owner *typ, e *elementDefinition, last string, own []
 	return nil
 }
 
-// bindable tells which types of a choice a binding applies to (FHIR R4, 4.1.5).
+// bindable tells which types of a choice a binding applies to
+// (ElementDefinition.binding).
 func bindable(code string) bool {
 	switch code {
 	case "code", "Coding", "CodeableConcept", "Quantity", "string", "uri":
@@ -280,7 +281,8 @@ func (m *model) finish() error {
 
 func upperFirst(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
-// constant is the name of the Go constant of a type: TypeBundleEntry.
+// constant is the name of the Go constant of a type: TypeBundleEntry. It keeps
+// the letters of the specification (TypeUri), since TypeID is the Go type.
 func constant(name string) string {
 	if name == "" {
 		return "0"

@@ -93,7 +93,7 @@ func (d *definitions) expand(url string) ([]coding, error) {
 }
 
 // include evaluates one compose.include or exclude: what its system part gives,
-// cut with each of its value sets (FHIR R4, 4.9.8).
+// cut with each of its value sets (ValueSet.compose.include).
 func (d *definitions) include(inc *valueSetInclude) ([]coding, error) {
 	var parts [][]coding
 	if inc.System != "" {

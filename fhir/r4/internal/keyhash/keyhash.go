@@ -8,9 +8,12 @@ import (
 	"math/bits"
 )
 
-// Exact is the longest key that its length and its two words determine wholly,
-// so that a longer key needs a comparison of its bytes besides.
-const Exact = 16
+// Keys of at most Short bytes are determined wholly by their length and their
+// two words, those of at most Medium bytes by Middle besides.
+const (
+	Short  = 16
+	Medium = 24
+)
 
 // Words returns the first and the last eight bytes of key. For a key under
 // eight bytes they are the first and the last four, and for one under four
@@ -28,6 +31,9 @@ func Words(key []byte) (a, b uint64) {
 	}
 	return 0, 0
 }
+
+// Middle returns the second eight bytes of a key of more than Short bytes.
+func Middle(key []byte) uint64 { return binary.LittleEndian.Uint64(key[8:]) }
 
 // Mix hashes the words and the length of a key; the upper bits are the good ones.
 func Mix(a, b uint64, n int, multiplier uint64) uint64 {
