@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 
 	"github.com/fhirlake/fhirlake/fhir"
+	"github.com/fhirlake/fhirlake/fhir/columnar"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 )
 
@@ -31,10 +32,11 @@ type Record struct {
 	Entry      int32  // index of the entry when the record came out of a Bundle, else -1
 	Start, End uint32 // the record's text in Batch.Data, without the line end
 
-	Status Status
-	Type   r4.TypeID   // resource type; 0 before parse or when it is unknown
-	Root   fhir.NodeID // its node in Batch.Tree; NoNode when it could not be parsed
-	ID     []byte      // logical id, aliases Batch.Data; nil when missing
+	Status   Status
+	Document bool        // it was a whole file that is one JSON document on many lines; Line is its first
+	Type     r4.TypeID   // resource type; 0 before parse or when it is unknown
+	Root     fhir.NodeID // its node in Batch.Tree; NoNode when it could not be parsed
+	ID       []byte      // logical id, aliases Batch.Data; nil when missing
 
 	Key     [2]uint64 // keyed hash of type and id
 	Content uint64    // keyed hash of the content without version and time
@@ -59,14 +61,39 @@ type RecordIssue struct {
 // Batch is some 1 MiB of whole lines with their records. The runner owns it and
 // uses its memory again (invariant 1); stages borrow it.
 type Batch struct {
-	Seq     int64 // position in the input, from 0 without gaps
+	Seq int64 // position in the input, from 0 without gaps; set by the runner
+	// Data holds the text of the records; what is between them has no meaning.
+	// Sources keep at least Padding bytes of capacity after its end, all zero,
+	// so that a parser may load whole words without a check.
 	Data    []byte
 	Records []Record
 	Issues  []RecordIssue // ordered by record within each stage
 	Tree    fhir.Tree
 	Input   int64 // bytes of uncompressed input that the batch stands for, blank lines included
 
-	slots [maxSlots]any
+	// The columns of the pending records, one piece for each type, as the shred
+	// stage leaves them for the sink that takes them and sets this to nil.
+	Columns []*columnar.Piece
+
+	// At is the index of the record that a stage is at: a stage sets it as it
+	// goes so that a panic or an error can name the record. -1 when not set.
+	At int
+
+	slots    [maxSlots]any
+	charged  int64 // by the gate
+	released bool  // it is in the pool
+}
+
+// Padding is the capacity that sources keep after the end of Batch.Data.
+const Padding = 16
+
+// Pad makes sure that Data has Padding zero bytes of capacity after its end.
+func (b *Batch) Pad() {
+	n := len(b.Data)
+	if cap(b.Data) < n+Padding {
+		b.Data = append(make([]byte, 0, n+n/8+Padding), b.Data...)
+	}
+	clear(b.Data[n : n+Padding])
 }
 
 // Reset empties the batch and keeps its memory. Slots keep their values: the
@@ -80,6 +107,7 @@ func (b *Batch) Reset() {
 	b.Issues = b.Issues[:0]
 	b.Tree.Reset(nil)
 	b.Input = 0
+	b.At = -1
 }
 
 // Line gives the text of a record. It aliases Data.

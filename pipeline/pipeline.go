@@ -24,7 +24,11 @@ package pipeline
 import "context"
 
 // A Source gives batches in input order. It is used by one goroutine. Next
-// fills b, which comes empty; io.EOF after the last batch.
+// fills b, which comes empty; io.EOF after the last batch, and again when asked
+// again. Next may take b's buffers and leave others in their place. It returns
+// soon after ctx ends. Where batches end depends on the input alone (invariant
+// 2). Its errors name the file. Close may be called at any time between calls
+// of Next, and more than once.
 type Source interface {
 	Next(ctx context.Context, b *Batch) error
 	Close() error
@@ -39,7 +43,8 @@ type Stage interface {
 
 // Process may change b and append records to it. It keeps no reference to b
 // after it returns. A fault of one record goes into its issues; a returned
-// error ends the job.
+// error ends the job. Records that are Rejected already come too: their text
+// may be empty. A Worker that is an io.Closer is closed at the end of the job.
 type Worker interface {
 	Process(ctx context.Context, b *Batch) error
 }
@@ -47,7 +52,8 @@ type Worker interface {
 // A Sink sees batches in Seq order, from one goroutine, and decides by the
 // input alone where a row group or frame ends. Costly work it returns as Tasks.
 // Nothing is visible to readers before Commit, which comes after the last task
-// is done; Close without Commit leaves no trace.
+// is done; Close without Commit leaves no trace. Close is called once in any
+// case, also after Commit and after a failed one.
 type Sink interface {
 	Name() string
 	Write(ctx context.Context, b *Batch) ([]Task, error)

@@ -1,0 +1,177 @@
+package pipeline
+
+import (
+	"context"
+	"sync"
+	"unsafe"
+
+	"github.com/fhirlake/fhirlake/fhir"
+)
+
+// gate admits batches by their bytes (invariant 3). Tasks are charged too and
+// never wait: only new batches are held back, and all that is in flight can
+// finish without them, so the gate cannot deadlock. A batch bigger than the
+// whole budget goes alone.
+type gate struct {
+	mu     sync.Mutex
+	budget int64
+	used   int64
+	peak   int64
+	wake   chan struct{} // capacity 1; only the source goroutine waits
+}
+
+func newGate(budget int64) *gate {
+	return &gate{budget: budget, wake: make(chan struct{}, 1)}
+}
+
+// wait returns when fits holds, which it calls with the lock held.
+func (g *gate) wait(ctx context.Context, fits func() bool) error {
+	for {
+		g.mu.Lock()
+		ok := fits()
+		g.mu.Unlock()
+		if ok {
+			return nil
+		}
+		select {
+		case <-g.wake:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// waitBelow waits until some of the budget is free.
+func (g *gate) waitBelow(ctx context.Context) error {
+	return g.wait(ctx, func() bool { return g.used < g.budget })
+}
+
+// admit waits until b fits beside what is in flight, or nothing is in flight,
+// and charges it.
+func (g *gate) admit(ctx context.Context, b *Batch) error {
+	n := b.memory()
+	return g.wait(ctx, func() bool {
+		if g.used > 0 && g.used+n > g.budget {
+			return false
+		}
+		g.used += n
+		g.peak = max(g.peak, g.used)
+		b.charged = n
+		return true
+	})
+}
+
+// recharge follows the growth of a batch that is in flight.
+func (g *gate) recharge(b *Batch) {
+	n := b.memory()
+	g.charge(n - b.charged)
+	b.charged = n
+}
+
+// release gives back what b was charged.
+func (g *gate) release(b *Batch) {
+	g.charge(-b.charged)
+	b.charged = 0
+}
+
+// charge adds n bytes, or gives them back when n is negative.
+func (g *gate) charge(n int64) {
+	if n == 0 {
+		return
+	}
+	g.mu.Lock()
+	g.used += n
+	g.peak = max(g.peak, g.used)
+	g.mu.Unlock()
+	if n < 0 {
+		select {
+		case g.wake <- struct{}{}:
+		default: // a wake-up is waiting already
+		}
+	}
+}
+
+func (g *gate) figures() (used, peak int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.used, g.peak
+}
+
+// batchOverhead is charged for each batch beside its buffers, so that the
+// number of batches is bounded when they are tiny.
+const batchOverhead = 16 << 10
+
+// memory is what the batch holds.
+func (b *Batch) memory() int64 {
+	return batchOverhead + int64(cap(b.Data)) +
+		int64(cap(b.Records))*int64(unsafe.Sizeof(Record{})) +
+		int64(cap(b.Tree.Nodes))*int64(unsafe.Sizeof(fhir.Node{}))
+}
+
+// pool keeps released batches. It has at most as many as were in flight at
+// once, which the gate bounds.
+type pool struct {
+	mu   sync.Mutex
+	free []*Batch
+	mean int64 // moving average of the memory of batches
+}
+
+// oversized is how many times the usual memory a batch may hold and be kept:
+// the buffers of one line of 170 MB are better given back.
+const oversized = 4
+
+func (p *pool) get() *Batch {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := len(p.free)
+	if n == 0 {
+		return new(Batch)
+	}
+	b := p.free[n-1] // the last one back is the warmest in cache
+	p.free[n-1] = nil
+	p.free = p.free[:n-1]
+	b.released = false
+	return b
+}
+
+func (p *pool) put(b *Batch) {
+	if b.released {
+		panic("pipeline: batch released twice")
+	}
+	b.released = true
+	n := b.memory()
+	if invariants {
+		b.poison()
+	}
+	b.Reset()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mean == 0 {
+		p.mean = n
+	}
+	if n > oversized*max(p.mean, 1<<20) {
+		return
+	}
+	p.mean += (n - p.mean) / 8
+	p.free = append(p.free, b)
+}
+
+// PoisonByte fills the buffers of released batches in builds with the tag
+// invariants, and in the suites of pipeline/pipetest.
+const PoisonByte = 0xDB
+
+// poison makes every use after release visible.
+func (b *Batch) poison() {
+	data := b.Data[:cap(b.Data)]
+	for i := range data {
+		data[i] = PoisonByte
+	}
+	nodes := b.Tree.Nodes[:cap(b.Tree.Nodes)]
+	for i := range nodes {
+		nodes[i] = fhir.Node{Start: 1<<32 - 1, End: 1<<32 - 1, Next: 1<<32 - 1}
+	}
+	records := b.Records[:cap(b.Records)]
+	for i := range records {
+		records[i] = Record{Start: 1<<32 - 1, End: 1<<32 - 1, Root: fhir.NoNode}
+	}
+}
