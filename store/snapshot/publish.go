@@ -1,0 +1,205 @@
+package snapshot
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"github.com/fhirlake/fhirlake/store/disk"
+)
+
+// PublishOptions says what comes with the segments of a builder.
+type PublishOptions struct {
+	JobID string
+	Now   time.Time
+	// IDs is the id index of the new layer, written and closed; Entries are its
+	// entries. An empty IDs.Path adds no layer.
+	IDs     File
+	Entries int64
+	// Superseded has, by segment ordinal, the rows that are no longer current,
+	// in old segments and in the builder's. They add to what a segment has.
+	Superseded map[uint32]*roaring.Bitmap
+	// DropLayers are layers that the new one stands for (compaction).
+	DropLayers []int64
+	// KeepVersions keeps segments without a current row, for history and vread.
+	// Without it they leave the manifest, and a sweep removes them.
+	KeepVersions bool
+}
+
+// ErrConflict says that something else was published since the builder's base
+// was read: the job must be run again.
+var ErrConflict = errors.New("the data store was published to in the meantime")
+
+// Publish makes the builder's segments, the id index and the superseded rows
+// visible at once, durably (invariants 1 and 2). All files must be closed. b may
+// be nil. Segments without rows are left out; their files, should there be any,
+// are leftovers. After an error the state may be the old or the new one, never
+// another; read it with Current.
+//
+// The caller owns the root. It decides by itself not to publish a job that
+// changed nothing.
+func (s *Store) Publish(b *Builder, o PublishOptions) (*Manifest, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old, release, err := s.Current()
+	if err != nil {
+		return nil, fmt.Errorf("publish: %w", err)
+	}
+	defer release()
+	m, err := s.next(old, b, &o)
+	if err != nil {
+		return nil, fmt.Errorf("publish: %w", err)
+	}
+	if err := s.publish(old, m, &o); err != nil {
+		return nil, fmt.Errorf("publish: %w", err)
+	}
+	return m, nil
+}
+
+// next makes the manifest of the new state, without the bitmaps' files.
+func (s *Store) next(old *Manifest, b *Builder, o *PublishOptions) (*Manifest, error) {
+	m := &Manifest{
+		Format: ManifestFormat, Number: old.Number + 1, CreatedAt: o.Now.UTC(), JobID: o.JobID,
+		NextSegment: old.NextSegment, Segments: []Segment{}, Layers: []Layer{},
+	}
+	m.Segments = append(m.Segments, old.Segments...)
+	if b != nil {
+		for _, sb := range b.all {
+			if sb.Ordinal < old.NextSegment {
+				return nil, fmt.Errorf("segment %d: %w", sb.Ordinal, ErrConflict)
+			}
+			if sb.Rows > 0 {
+				sb.Current = sb.Rows
+				m.Segments = append(m.Segments, sb.Segment)
+			}
+		}
+		m.NextSegment = max(m.NextSegment, b.next)
+	}
+	for _, l := range old.Layers {
+		if !slices.Contains(o.DropLayers, l.Number) {
+			m.Layers = append(m.Layers, l)
+		}
+	}
+	if o.IDs.Path != "" {
+		m.Layers = append(m.Layers, Layer{Number: m.Number, Entries: o.Entries, IDs: o.IDs})
+	}
+	return m, nil
+}
+
+// publish does the steps that can each be the last one before a crash.
+func (s *Store) publish(old, m *Manifest, o *PublishOptions) error {
+	for n := range o.Superseded {
+		if m.ByOrdinal(n) == nil && !o.Superseded[n].IsEmpty() {
+			return fmt.Errorf("supersede rows of segment %d: the data store has no such segment", n)
+		}
+	}
+	for i := range m.Segments {
+		if err := s.supersede(&m.Segments[i], m.Number, o); err != nil {
+			return err
+		}
+	}
+	if !o.KeepVersions {
+		m.Segments = slices.DeleteFunc(m.Segments, func(seg Segment) bool { return seg.Current == 0 })
+	}
+	if err := m.check(); err != nil {
+		return err
+	}
+	known := map[string]bool{}
+	for _, f := range old.Files() {
+		known[f.Path] = true
+	}
+	dirs := map[string]bool{filepath.Join(s.dir, snapshotDir): true}
+	for _, f := range m.Files() {
+		if !known[f.Path] {
+			dirs[filepath.Dir(s.Path(&f))] = true
+		}
+	}
+	if err := s.fs.MkdirAll(filepath.Join(s.dir, snapshotDir)); err != nil {
+		return err
+	}
+	if err := s.syncDirs(dirs); err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(m, "", " ")
+	if err != nil {
+		return err
+	}
+	name := manifestName(m.Number)
+	if err := disk.Replace(s.fs, filepath.Join(s.dir, snapshotDir, name), append(text, '\n')); err != nil {
+		return err
+	}
+	return disk.Replace(s.fs, filepath.Join(s.dir, currentName), []byte(name+"\n"))
+}
+
+// supersede writes the segment's new bitmap, if it gets one: under a new name,
+// because readers of older manifests read the old one.
+func (s *Store) supersede(seg *Segment, number int64, o *PublishOptions) error {
+	add := o.Superseded[seg.Ordinal]
+	if add == nil || add.IsEmpty() {
+		return nil
+	}
+	b, err := s.Superseded(seg)
+	if err != nil {
+		return err
+	}
+	if b == nil {
+		b = roaring.New()
+	}
+	before := b.GetCardinality()
+	b.Or(add)
+	if int64(b.Maximum()) >= seg.Rows {
+		return fmt.Errorf("supersede row %d of segment %d, which has %d rows", b.Maximum(), seg.Ordinal, seg.Rows)
+	}
+	if b.GetCardinality() == before {
+		return nil
+	}
+	seg.Current = seg.Rows - int64(b.GetCardinality())
+	if seg.Current == 0 && !o.KeepVersions {
+		return nil // about to be dropped: it needs no bitmap
+	}
+	b.RunOptimize()
+	text, err := b.ToBytes()
+	if err != nil {
+		return fmt.Errorf("write bitmap: %w", err)
+	}
+	rel := path.Join(filesDir, seg.ResourceType, fmt.Sprintf("%s.%d%s", seg.ID, number, supersededSuffix))
+	f := &File{Path: rel, Bytes: int64(len(text)), Checksum: checksum(text)}
+	if err := s.fs.WriteFile(s.Path(f), text); err != nil {
+		return fmt.Errorf("write bitmap: %w", err)
+	}
+	seg.Superseded = f
+	return nil
+}
+
+// syncDirs makes durable the names of the files in dirs and of the folders
+// themselves, up to the folder that holds the data store's.
+func (s *Store) syncDirs(dirs map[string]bool) error {
+	all := map[string]bool{}
+	for d := range dirs {
+		for ; strings.HasPrefix(d, s.dir) && !all[d]; d = filepath.Dir(d) {
+			all[d] = true
+			if d == s.dir {
+				all[filepath.Dir(d)] = true
+				break
+			}
+		}
+	}
+	sorted := make([]string, 0, len(all))
+	for d := range all {
+		sorted = append(sorted, d)
+	}
+	slices.Sort(sorted)
+	for _, d := range sorted {
+		if err := s.fs.SyncDir(d); err != nil {
+			return fmt.Errorf("sync folder: %w", err)
+		}
+	}
+	return nil
+}
