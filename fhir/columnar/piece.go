@@ -1,0 +1,172 @@
+package columnar
+
+import "sync"
+
+// Piece is the columns of the resources of one type in one batch. Who makes it
+// hands it on; the last owner calls Release.
+type Piece struct {
+	Layout    *Layout
+	Rows      int
+	Raw       int64    // bytes of JSON text that the rows stand for
+	Leaves    int      // Parquet columns that it fills
+	Columns   []Column // the nodes that are present; the first is the root
+	bytes     []byte
+	narrow    []uint16
+	wide      []uint32
+	usedBytes int
+	usedU16   int
+	usedU32   int
+}
+
+// Column is one node of a piece.
+type Column struct {
+	Node   *Node
+	Slots  int    // entries, of its own if the node is a list
+	Def    []byte // one for each slot; nil when all are DefAll
+	DefAll uint8
+	Rep    []byte // one for each slot; nil when all are 0
+
+	// The values of a leaf. A plain column has all of them in Data; else Data
+	// has the different ones, in the order of their first appearance, and one
+	// of the indices has an entry for each value (none of them when Distinct is 1).
+	Values   int  // not null
+	Plain    bool //
+	Distinct int  // entries in Ends
+	Data     []byte
+	Ends     []uint32 // where each entry ends in Data
+	Index8   []uint8
+	Index16  []uint16
+	Index32  []uint32
+}
+
+// Entry gives entry i of Data.
+func (c *Column) Entry(i int) []byte {
+	if i == 0 {
+		return c.Data[:c.Ends[0]]
+	}
+	return c.Data[c.Ends[i-1]:c.Ends[i]]
+}
+
+// Each calls f for every value in order.
+func (c *Column) Each(f func(v []byte)) {
+	switch {
+	case c.Plain:
+		start := uint32(0)
+		for _, end := range c.Ends {
+			f(c.Data[start:end])
+			start = end
+		}
+	case c.Index8 != nil:
+		for _, i := range c.Index8 {
+			f(c.Entry(int(i)))
+		}
+	case c.Index16 != nil:
+		for _, i := range c.Index16 {
+			f(c.Entry(int(i)))
+		}
+	case c.Index32 != nil:
+		for _, i := range c.Index32 {
+			f(c.Entry(int(i)))
+		}
+	default:
+		for range c.Values {
+			f(c.Entry(0))
+		}
+	}
+}
+
+// AppendIndex appends the index of every value, translated by remap when that
+// is not nil. The column must not be plain.
+func (c *Column) AppendIndex(dst, remap []uint32) []uint32 {
+	switch {
+	case c.Index8 != nil:
+		return appendIndex(dst, c.Index8, remap)
+	case c.Index16 != nil:
+		return appendIndex(dst, c.Index16, remap)
+	case c.Index32 != nil:
+		return appendIndex(dst, c.Index32, remap)
+	}
+	only := uint32(0)
+	if remap != nil && c.Values > 0 {
+		only = remap[0]
+	}
+	for range c.Values {
+		dst = append(dst, only)
+	}
+	return dst
+}
+
+func appendIndex[T uint8 | uint16 | uint32](dst []uint32, index []T, remap []uint32) []uint32 {
+	if remap == nil {
+		for _, i := range index {
+			dst = append(dst, uint32(i))
+		}
+		return dst
+	}
+	for _, i := range index {
+		dst = append(dst, remap[i])
+	}
+	return dst
+}
+
+// Bytes is the memory that the piece's columns take.
+func (p *Piece) Bytes() int64 {
+	return int64(p.usedBytes) + 2*int64(p.usedU16) + 4*int64(p.usedU32) + int64(len(p.Columns))*columnBytes
+}
+
+const (
+	columnBytes = 200
+	maxPooled   = 4 << 20 // a piece with more memory than this is left to the collector
+)
+
+var pieces = sync.Pool{New: func() any { return new(Piece) }}
+
+// NewPiece gives an empty piece with room for the given numbers of columns,
+// bytes, short and long integers.
+func NewPiece(l *Layout, columns, bytes, u16, u32 int) *Piece {
+	p := pieces.Get().(*Piece)
+	p.Layout = l
+	p.Columns = grown(p.Columns, columns)[:0]
+	p.bytes, p.usedBytes = grown(p.bytes, bytes), 0
+	p.narrow, p.usedU16 = grown(p.narrow, u16), 0
+	p.wide, p.usedU32 = grown(p.wide, u32), 0
+	return p
+}
+
+func grown[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n+n/8)
+	}
+	return s[:cap(s)]
+}
+
+// TakeBytes gives n bytes of the piece's memory.
+func (p *Piece) TakeBytes(n int) []byte {
+	s := p.bytes[p.usedBytes : p.usedBytes+n : p.usedBytes+n]
+	p.usedBytes += n
+	return s
+}
+
+// TakeU16 gives n short integers of the piece's memory.
+func (p *Piece) TakeU16(n int) []uint16 {
+	s := p.narrow[p.usedU16 : p.usedU16+n : p.usedU16+n]
+	p.usedU16 += n
+	return s
+}
+
+// TakeU32 gives n integers of the piece's memory.
+func (p *Piece) TakeU32(n int) []uint32 {
+	s := p.wide[p.usedU32 : p.usedU32+n : p.usedU32+n]
+	p.usedU32 += n
+	return s
+}
+
+// Release gives the piece's memory back; its columns must not be used again.
+func (p *Piece) Release() {
+	if cap(p.bytes)+2*cap(p.narrow)+4*cap(p.wide) > maxPooled {
+		return
+	}
+	clear(p.Columns)
+	*p = Piece{Columns: p.Columns[:0], bytes: p.bytes, narrow: p.narrow, wide: p.wide}
+	pieces.Put(p)
+}
