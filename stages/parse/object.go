@@ -1,0 +1,271 @@
+package parse
+
+import (
+	"github.com/fhirlake/fhirlake/fhir"
+	"github.com/fhirlake/fhirlake/fhir/r4"
+)
+
+// object reads the object at i, which has type typ and is the value of element e.
+func (p *Parser) object(i int, e r4.ElementID, typ r4.TypeID, flags fhir.NodeFlags) int {
+	at := len(p.nodes)
+	p.nodes = append(p.nodes, fhir.Node{Element: e, Type: typ, Kind: fhir.KindObject, Flags: flags, Start: uint32(i)})
+	if p.depth++; p.depth > MaxDepth {
+		return p.tooDeep(i)
+	}
+	d := p.d
+	members := p.table.members
+	i++
+	if i >= len(d) || d[i] != '"' {
+		if i = p.space(i); i < len(d) && d[i] == '}' {
+			p.structure(i, 0, "object is empty; expected at least one member")
+			goto closed
+		}
+	}
+	{
+		var seen, twins uint64 // one bit a slot
+		var typed, check bool  // resourceType was there; twins or nulls were there
+		guess := &p.firsts[typ]
+		for {
+			id := *guess
+			m := &members[id]
+			if i < len(d) && d[i] <= ' ' {
+				i = p.space(i)
+			}
+			if m.matches(d, i) {
+				i += int(m.size)
+			} else {
+				var twin bool
+				key := i
+				if i, id, twin = p.key(i, typ); i < 0 {
+					return i
+				}
+				m = &members[id]
+				if id == 0 || twin {
+					if i = p.oddMember(key, i, id, twin, at, seen, twins); i < 0 {
+						return i
+					}
+					if twin {
+						twins |= m.bit
+						check = true
+					}
+					goto separator
+				}
+				*guess = id
+			}
+			guess = &p.follows[id]
+			if (seen|twins)&m.bit != 0 {
+				p.repeated(i, id, at, seen&m.bit != 0)
+			}
+			seen |= m.bit
+			if i < len(d) && d[i] <= ' ' {
+				i = p.space(i)
+			}
+			switch m.form {
+			case formPrimitive:
+				i = p.primitive(i, id, m)
+			case formObject:
+				if i < len(d) && d[i] == '{' {
+					i = p.object(i, id, m.typ, 0)
+				} else {
+					i = p.wrongKind(i, id, "an object")
+				}
+			case formArray:
+				i = p.array(i, id, m)
+				check = check || p.nulls
+				p.nulls = false
+			case formResource:
+				if i < len(d) && d[i] == '{' {
+					i = p.resource(i, id)
+				} else {
+					i = p.wrongKind(i, id, "an object")
+				}
+			case formResourceType:
+				if typed {
+					p.structure(i, id, "element 'resourceType' occurs twice")
+				}
+				typed = true
+				guess = &p.seconds[typ]
+				i = p.primitive(i, id, m)
+			}
+			if i < 0 {
+				return i
+			}
+		separator:
+			if i < len(d) && d[i] == ',' {
+				i++
+				continue
+			}
+			if i >= len(d) || d[i] != '}' {
+				var c byte
+				if i, c = p.separator(i, '}'); i < 0 {
+					return i
+				} else if c == ',' {
+					i++
+					continue
+				}
+			}
+			break
+		}
+		if missing := p.table.required[typ] &^ (seen | twins); missing != 0 {
+			p.missing(at, typ, missing)
+		}
+		if check {
+			p.checkTwins(at)
+		}
+	}
+closed:
+	i++
+	p.depth--
+	n := &p.nodes[at]
+	n.End, n.Next = uint32(i), uint32(len(p.nodes))
+	return i
+}
+
+// matches tells whether the text at i is the key of m with its quotes and colon.
+func (m *member) matches(d []byte, i int) bool {
+	if i+maxGuess > len(d) {
+		return false
+	}
+	b := d[i : i+maxGuess : i+maxGuess]
+	if (load8(b, 0)^m.w[0])&m.mask[0]|(load8(b, 8)^m.w[1])&m.mask[1] != 0 {
+		return false
+	}
+	if m.size <= 16 {
+		return true
+	}
+	b = b[(m.size-16)&15:]
+	return load8(b, 0) == m.w[2] && load8(b, 8) == m.w[3]
+}
+
+// key reads the key at i with its colon, and white space around it, and gives
+// its element in typ, 0 when it has none. The key of a twin gives the element
+// that it accompanies.
+func (p *Parser) key(i int, typ r4.TypeID) (next int, e r4.ElementID, twin bool) {
+	s, end, next := p.keyText(i)
+	if next < 0 {
+		return next, 0, false
+	}
+	key := p.unescaped(p.d[s:end])
+	if len(key) > 0 && key[0] == '_' {
+		if e = r4.Lookup(typ, key[1:]); e != 0 && !p.table.members[e].twinless {
+			return next, e, true
+		}
+		return next, 0, false
+	}
+	e = r4.Lookup(typ, key)
+	if e == r4.ElementResourceType && !typ.IsResourceType() {
+		e = 0
+	}
+	return next, e, false
+}
+
+// keyText reads the key at i with its colon; the text of the key is d[s:end].
+func (p *Parser) keyText(i int) (s, end, next int) {
+	d := p.d
+	i = p.space(i)
+	if i >= len(d) {
+		return 0, 0, p.fatal(i, "text ends within an object")
+	}
+	if d[i] != '"' {
+		return 0, 0, p.fatal(i, "found '%s'; expected the name of an element in quotes", p.quote(i))
+	}
+	s = i + 1
+	if end, _ = p.stringEnd(s, s); end < 0 {
+		return 0, 0, end
+	}
+	if i = p.space(end + 1); i >= len(d) {
+		return 0, 0, p.fatal(i, "text ends within an object")
+	}
+	if d[i] != ':' {
+		return 0, 0, p.fatal(i, "found '%s'; expected a colon", p.quote(i))
+	}
+	return s, end, p.space(i + 1)
+}
+
+// separator finds the comma or the closing bracket after a value.
+func (p *Parser) separator(i int, closing byte) (int, byte) {
+	i = p.space(i)
+	if i < len(p.d) && (p.d[i] == ',' || p.d[i] == closing) {
+		return i, p.d[i]
+	}
+	what := "object"
+	if closing == ']' {
+		what = "array"
+	}
+	if i >= len(p.d) {
+		return p.fatal(i, "text ends within an %s", what), 0
+	}
+	return p.fatal(i, "found '%s'; expected ',' or '%c'", p.quote(i), closing), 0
+}
+
+// array reads the array at i, whose items are values of element e.
+func (p *Parser) array(i int, e r4.ElementID, m *member) int {
+	d := p.d
+	if i >= len(d) || d[i] != '[' {
+		return p.wrongKind(i, e, "an array")
+	}
+	at := len(p.nodes)
+	p.nodes = append(p.nodes, fhir.Node{Element: e, Type: m.typ, Kind: fhir.KindArray, Start: uint32(i)})
+	if p.depth++; p.depth > MaxDepth {
+		return p.tooDeep(i)
+	}
+	i++
+	if i < len(d) && d[i] <= ' ' {
+		i = p.space(i)
+	}
+	if i < len(d) && d[i] == ']' {
+		p.structure(i-1, 0, "array is empty; expected at least one item")
+	} else {
+		nulls := false
+		for {
+			switch {
+			case m.item == formPrimitive:
+				if i+4 <= len(d) && d[i] == 'n' && string(d[i:i+4]) == "null" {
+					p.leaf(e, m.typ, fhir.KindNull, 0, i, i+4)
+					nulls = true
+					i += 4
+				} else {
+					i = p.primitive(i, e, m)
+				}
+			case i >= len(d) || d[i] != '{':
+				i = p.wrongKind(i, e, "an object")
+			case m.item == formResource:
+				i = p.resource(i, e)
+			default:
+				i = p.object(i, e, m.typ, 0)
+			}
+			if i < 0 {
+				return i
+			}
+			if i >= len(d) || d[i] != ',' {
+				if i < len(d) && d[i] == ']' {
+					break
+				}
+				var c byte
+				if i, c = p.separator(i, ']'); i < 0 {
+					return i
+				} else if c == ']' {
+					break
+				}
+			}
+			i++
+			if i < len(d) && d[i] <= ' ' {
+				i = p.space(i)
+			}
+		}
+		p.nulls = nulls
+	}
+	i++
+	p.depth--
+	n := &p.nodes[at]
+	n.End, n.Next = uint32(i), uint32(len(p.nodes))
+	return i
+}
+
+// leaf appends a node without children.
+func (p *Parser) leaf(e r4.ElementID, typ r4.TypeID, kind fhir.NodeKind, flags fhir.NodeFlags, start, end int) {
+	p.nodes = append(p.nodes, fhir.Node{
+		Element: e, Type: typ, Kind: kind, Flags: flags,
+		Start: uint32(start), End: uint32(end), Next: uint32(len(p.nodes)) + 1,
+	})
+}

@@ -1,0 +1,266 @@
+package parse
+
+import (
+	"bytes"
+	"slices"
+
+	"github.com/fhirlake/fhirlake/fhir"
+	"github.com/fhirlake/fhirlake/fhir/r4"
+)
+
+// untyped reads any JSON value at i, of which no element tells the type. It
+// checks what holds for all JSON: the syntax, the limits and duplicate keys.
+func (p *Parser) untyped(i int, flags fhir.NodeFlags) int {
+	d := p.d
+	if i >= len(d) {
+		return p.fatal(i, "text ends before a value")
+	}
+	switch c := d[i]; {
+	case c == '{':
+		return p.untypedObject(i, flags)
+	case c == '[':
+		return p.untypedArray(i, flags)
+	case c == '"':
+		end, f := p.stringEnd(i+1, i+1)
+		if end < 0 {
+			return end
+		}
+		p.leaf(0, 0, fhir.KindString, flags|f&^flagControl, i+1, end)
+		return end + 1
+	case c == '-' || c-'0' <= 9:
+		end, _, _ := p.numberEnd(i)
+		if end >= 0 {
+			p.leaf(0, 0, fhir.KindNumber, flags, i, end)
+		}
+		return end
+	}
+	end, kind := literal(d, i)
+	if end < 0 {
+		return p.fatal(i, "found '%s'; expected a value", p.quote(i))
+	}
+	p.leaf(0, 0, kind, flags, i, end)
+	return end
+}
+
+func (p *Parser) untypedObject(i int, flags fhir.NodeFlags) int {
+	at := len(p.nodes)
+	p.nodes = append(p.nodes, fhir.Node{Kind: fhir.KindObject, Flags: flags, Start: uint32(i)})
+	if p.depth++; p.depth > MaxDepth {
+		return p.tooDeep(i)
+	}
+	first := len(p.keys)
+	c := byte(',')
+	if i = p.space(i + 1); i < len(p.d) && p.d[i] == '}' {
+		c = '}'
+	}
+	for c == ',' {
+		s, end, next := p.keyText(i)
+		if next < 0 {
+			return next
+		}
+		p.keys = append(p.keys, span{uint32(s), uint32(end)})
+		if i = p.untyped(next, flags); i < 0 {
+			return i
+		}
+		if i, c = p.separator(i, '}'); i < 0 {
+			return i
+		}
+		if c == ',' {
+			i++
+		}
+	}
+	p.duplicates(first)
+	p.keys = p.keys[:first]
+	i++
+	p.depth--
+	n := &p.nodes[at]
+	n.End, n.Next = uint32(i), uint32(len(p.nodes))
+	return i
+}
+
+func (p *Parser) untypedArray(i int, flags fhir.NodeFlags) int {
+	at := len(p.nodes)
+	p.nodes = append(p.nodes, fhir.Node{Kind: fhir.KindArray, Flags: flags, Start: uint32(i)})
+	if p.depth++; p.depth > MaxDepth {
+		return p.tooDeep(i)
+	}
+	c := byte(',')
+	if i = p.space(i + 1); i < len(p.d) && p.d[i] == ']' {
+		c = ']'
+	}
+	for c == ',' {
+		if i = p.untyped(p.space(i), flags); i < 0 {
+			return i
+		}
+		if i, c = p.separator(i, ']'); i < 0 {
+			return i
+		}
+		if c == ',' {
+			i++
+		}
+	}
+	i++
+	p.depth--
+	n := &p.nodes[at]
+	n.End, n.Next = uint32(i), uint32(len(p.nodes))
+	return i
+}
+
+// duplicates reports the keys from first on that are there more than once.
+func (p *Parser) duplicates(first int) {
+	keys := p.keys[first:]
+	if len(keys) < 2 {
+		return
+	}
+	value := func(s span) []byte {
+		b := p.d[s.start:s.end]
+		if bytes.IndexByte(b, '\\') >= 0 {
+			b = fhir.AppendUnescaped(nil, b)
+		}
+		return b
+	}
+	slices.SortStableFunc(keys, func(a, b span) int { return bytes.Compare(value(a), value(b)) })
+	for k := 1; k < len(keys); k++ {
+		if v := value(keys[k]); bytes.Equal(v, value(keys[k-1])) {
+			p.structure(int(keys[k].start)-1, 0, "element '%s' occurs twice", cut(v))
+		}
+	}
+}
+
+// oddMember reads the value at i of a member that is unknown (id is 0) or a twin
+// and whose key is at offset key. The object is p.nodes[at].
+func (p *Parser) oddMember(key, i int, id r4.ElementID, twin bool, at int, seen, twins uint64) int {
+	if twin {
+		m := &p.table.members[id]
+		if (seen|twins)&m.bit != 0 {
+			p.repeatedTwin(key, id, at)
+		}
+		return p.twin(i, id, m)
+	}
+	p.unknown(p.space(key), at)
+	return p.untyped(i, fhir.FlagUnknown)
+}
+
+// twin reads the value of `_x`, where x is element e.
+func (p *Parser) twin(i int, e r4.ElementID, m *member) int {
+	d := p.d
+	if m.form != formArray {
+		if i < len(d) && d[i] == '{' {
+			return p.object(i, e, r4.TypeElement, fhir.FlagTwin)
+		}
+		return p.wrongKind(i, e, "an object with id or extension")
+	}
+	if i >= len(d) || d[i] != '[' {
+		return p.wrongKind(i, e, "an array of objects and nulls")
+	}
+	at := len(p.nodes)
+	p.nodes = append(p.nodes, fhir.Node{Element: e, Type: r4.TypeElement, Kind: fhir.KindArray, Flags: fhir.FlagTwin, Start: uint32(i)})
+	if p.depth++; p.depth > MaxDepth {
+		return p.tooDeep(i)
+	}
+	c := byte(',')
+	if i = p.space(i + 1); i < len(d) && d[i] == ']' {
+		p.structure(i, 0, "array is empty; expected at least one item")
+		c = ']'
+	}
+	for c == ',' {
+		i = p.space(i)
+		switch end, kind := literal(d, i); {
+		case end >= 0 && kind == fhir.KindNull:
+			p.leaf(e, r4.TypeElement, fhir.KindNull, fhir.FlagTwin, i, end)
+			i = end
+		case i < len(d) && d[i] == '{':
+			i = p.object(i, e, r4.TypeElement, fhir.FlagTwin)
+		default:
+			i = p.wrongKind(i, e, "an object with id or extension, or null")
+		}
+		if i < 0 {
+			return i
+		}
+		if i, c = p.separator(i, ']'); i < 0 {
+			return i
+		}
+		if c == ',' {
+			i++
+		}
+	}
+	i++
+	p.depth--
+	n := &p.nodes[at]
+	n.End, n.Next = uint32(i), uint32(len(p.nodes))
+	return i
+}
+
+// checkTwins checks the object p.nodes[at], now complete, for what twins and
+// nulls must keep to: the arrays of a primitive and of its twin are equally long,
+// and each place is filled in one of them (FHIR R4, JSON representation).
+func (p *Parser) checkTwins(at int) {
+	end := uint32(len(p.nodes))
+	for c := uint32(at) + 1; c < end; c = after(p.nodes, c) {
+		n := &p.nodes[c]
+		if n.Kind != fhir.KindArray || n.Element == 0 {
+			continue
+		}
+		twin := n.Flags&fhir.FlagTwin != 0
+		if !twin && p.table.members[n.Element].item != formPrimitive {
+			continue
+		}
+		other := p.partner(at, c)
+		switch {
+		case other == 0 && twin || other == 0 && !twin:
+			p.gaps(c, 0)
+		case twin: // seen from the primitive's side
+		default:
+			if a, b := p.count(c), p.count(other); a != b {
+				p.structure(int(p.nodes[other].Start), n.Element, "the array of the element has %d items and its '_' companion %d; expected equally many", a, b)
+			} else {
+				p.gaps(c, other)
+			}
+		}
+	}
+}
+
+// partner finds the twin of the primitive array a or the reverse, or 0.
+func (p *Parser) partner(at int, a uint32) uint32 {
+	end := uint32(len(p.nodes))
+	for c := uint32(at) + 1; c < end; c = after(p.nodes, c) {
+		if c != a && p.nodes[c].Element == p.nodes[a].Element && p.nodes[c].Kind == fhir.KindArray &&
+			(p.nodes[c].Flags^p.nodes[a].Flags)&fhir.FlagTwin != 0 {
+			return c
+		}
+	}
+	return 0
+}
+
+// after gives the node after the subtree of c, which may be the last and open.
+func after(nodes []fhir.Node, c uint32) uint32 {
+	if n := nodes[c].Next; n != 0 {
+		return n
+	}
+	return uint32(len(nodes))
+}
+
+func (p *Parser) count(a uint32) int {
+	n := 0
+	for c := a + 1; c < p.nodes[a].Next; c = p.nodes[c].Next {
+		n++
+	}
+	return n
+}
+
+// gaps reports the items that are null in array a and, if b is one, in b.
+func (p *Parser) gaps(a, b uint32) {
+	d := b + 1
+	i := 0
+	for c := a + 1; c < p.nodes[a].Next; c = p.nodes[c].Next {
+		null := p.nodes[c].Kind == fhir.KindNull
+		if b != 0 {
+			null = null && p.nodes[d].Kind == fhir.KindNull
+			d = p.nodes[d].Next
+		}
+		if null {
+			p.nullItem(c, i)
+		}
+		i++
+	}
+}
