@@ -2,7 +2,7 @@
 //
 // Source: HL7 FHIR R4 4.0.1, npm package hl7.fhir.r4.examples@4.0.1. Licence: CC0.
 // Package SHA-256: dce87f1b5b9341867033f7d1f544fa1b5232503f6d62813887ac6b8a8b6cb682
-// Generator SHA-256: d53d93072f7ad6eb28d602427e8f5914df189f73adc9fc32c0b674e58b79ef21
+// Generator SHA-256: ef29b824595a8c664a7836cc17a63f2a0106d62896274ab06a48d751679e4728
 
 package r4
 

@@ -16,7 +16,6 @@ import (
 	"encoding/hex"
 	"flag"
 	"fmt"
-	"log"
 	"maps"
 	"os"
 	"path/filepath"
@@ -25,17 +24,17 @@ import (
 )
 
 func main() {
-	log.SetFlags(0)
-	log.SetPrefix("gen: ")
 	archive := flag.String("package", os.Getenv("FHIRLAKE_R4_PACKAGE"), "archive of hl7.fhir.r4.examples@4.0.1 (.tgz); the default is $FHIRLAKE_R4_PACKAGE")
 	sources := flag.String("sources", ".", "folder of package fhir/r4, for the hash of the generator")
 	out := flag.String("out", ".", "folder to write the files to")
 	flag.Parse()
 	if *archive == "" {
-		log.Fatal("no package: give -package or set FHIRLAKE_R4_PACKAGE (see the comment of gen/main.go)")
+		fmt.Fprintln(os.Stderr, "gen: no package: give -package or set FHIRLAKE_R4_PACKAGE (see the comment of gen/main.go)")
+		os.Exit(2)
 	}
 	if err := run(*archive, *sources, *out); err != nil {
-		log.Fatal(err)
+		fmt.Fprintln(os.Stderr, "gen:", err)
+		os.Exit(1)
 	}
 }
 
