@@ -1,0 +1,239 @@
+package ndjson
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// InputError says what is wrong with an input that the user gave.
+type InputError struct {
+	Input    string // as given, or the path found below it
+	Found    string
+	Expected string
+	Err      error // nil, or what the system said
+}
+
+func (e *InputError) Error() string {
+	return fmt.Sprintf("input %s: %s; expected %s", e.Input, e.Found, e.Expected)
+}
+
+func (e *InputError) Unwrap() error { return e.Err }
+
+const (
+	expectInput = "an NDJSON file, a folder with such files, a glob, or - for standard input"
+	expectNames = "files named *.ndjson, *.jsonl or *.json, or one of these with .gz or .zst"
+)
+
+// inputError turns what the system says of a path into a sentence.
+func inputError(path string, err error) error {
+	e := &InputError{Input: path, Expected: expectInput, Err: err}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		e.Found = "there is no such file or folder"
+		if dir := filepath.Dir(path); dir != "." {
+			if _, derr := os.Stat(dir); errors.Is(derr, fs.ErrNotExist) {
+				e.Found += fmt.Sprintf(", nor the folder %s", dir)
+			}
+		}
+	case errors.Is(err, fs.ErrPermission):
+		e.Found = "no permission to read it"
+		e.Expected = "one that this user may read"
+	default:
+		e.Found = err.Error()
+		var pe *fs.PathError
+		if errors.As(err, &pe) {
+			e.Found = pe.Err.Error()
+		}
+	}
+	return e
+}
+
+// Open finds the inputs and makes a source of them. An input is
+//
+//   - a file of any name, regular or a pipe;
+//   - a folder: its *.ndjson, *.jsonl and *.json files, each also with .gz, .zst
+//     or .zstd, at any depth, in byte order of the names in each folder, named by
+//     the path below the folder given. Hidden files and folders (with a dot in front), and
+//     manifest.json (what bulk exports and our own reports put beside their data)
+//     are left out; links to files are followed, links to folders are not;
+//   - a glob that the shell has left alone, for files and folders;
+//   - the word - for Options.Stdin.
+//
+// All files must be there and readable: the first that is not is an [InputError].
+func Open(ctx context.Context, inputs []string, opt Options) (*Source, error) {
+	if len(inputs) == 0 {
+		return nil, &InputError{Input: "list", Found: "it is empty", Expected: expectInput}
+	}
+	l := lister{ctx: ctx, stdin: opt.Stdin}
+	for _, in := range inputs {
+		if err := l.input(in); err != nil {
+			return nil, err
+		}
+	}
+	return New(l.objects, opt), nil
+}
+
+type lister struct {
+	ctx     context.Context
+	stdin   io.Reader
+	objects []Object
+}
+
+func (l *lister) input(in string) error {
+	if in == "" {
+		return &InputError{Input: `""`, Found: "the name is empty", Expected: expectInput}
+	}
+	if in == "-" {
+		if l.stdin == nil {
+			return &InputError{Input: "-", Found: "standard input is not there, or was given before", Expected: expectInput}
+		}
+		r := l.stdin
+		l.stdin = nil
+		l.objects = append(l.objects, &pipe{"-", func() (io.ReadCloser, error) { return io.NopCloser(r), nil }})
+		return nil
+	}
+	info, err := os.Stat(in)
+	if err != nil && errors.Is(err, fs.ErrNotExist) && strings.ContainsAny(in, "*?[") {
+		return l.glob(in)
+	}
+	if err != nil {
+		return inputError(in, err)
+	}
+	if info.IsDir() {
+		return l.folder(in)
+	}
+	return l.file(in, in, info)
+}
+
+func (l *lister) glob(pattern string) error {
+	matches, err := filepath.Glob(pattern)
+	if err != nil {
+		return &InputError{Input: pattern, Found: "the pattern is malformed", Expected: "a glob such as data/*.ndjson", Err: err}
+	}
+	for _, m := range matches {
+		info, err := os.Stat(m)
+		switch {
+		case err != nil:
+			err = inputError(m, err)
+		case info.IsDir():
+			err = l.folder(m)
+		default:
+			err = l.file(m, m, info)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if len(matches) == 0 {
+		return &InputError{Input: pattern, Found: "the pattern matches no file", Expected: expectInput, Err: fs.ErrNotExist}
+	}
+	return nil
+}
+
+// file adds one file. It is opened for a moment: better to fail before the job
+// than in it.
+func (l *lister) file(path, name string, info fs.FileInfo) error {
+	if err := l.ctx.Err(); err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		if info.Mode()&(fs.ModeNamedPipe|fs.ModeCharDevice|fs.ModeSocket) == 0 {
+			return &InputError{Input: path, Found: "it is neither a file nor a folder", Expected: expectInput}
+		}
+		l.objects = append(l.objects, &pipe{name, func() (io.ReadCloser, error) { return os.Open(path) }})
+		return nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return inputError(path, err)
+	}
+	f.Close()
+	l.objects = append(l.objects, &localFile{name: name, path: path, info: info})
+	return nil
+}
+
+func (l *lister) folder(root string) error {
+	var (
+		found  int
+		others int
+		other  string
+	)
+	if dir, err := filepath.EvalSymlinks(root); err == nil {
+		root = dir // WalkDir does not follow a link, even when it is the root
+	}
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return inputError(path, err)
+		}
+		if path == root {
+			return nil
+		}
+		if strings.HasPrefix(d.Name(), ".") {
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if d.IsDir() {
+			return nil
+		}
+		if !takes(d.Name()) {
+			if others++; other == "" {
+				other = d.Name()
+			}
+			return nil
+		}
+		info, err := os.Stat(path) // follows a link
+		if err != nil {
+			return inputError(path, err)
+		}
+		if info.IsDir() {
+			return nil
+		}
+		name, err := filepath.Rel(root, path)
+		if err != nil {
+			return fmt.Errorf("list %s: %w", root, err)
+		}
+		found++
+		return l.file(path, filepath.ToSlash(name), info)
+	})
+	if err != nil {
+		return err
+	}
+	if found > 0 {
+		return nil
+	}
+	e := &InputError{Input: root, Found: "the folder is empty", Expected: expectNames}
+	switch {
+	case others == 1:
+		e.Found = fmt.Sprintf("the folder has only %s", other)
+	case others > 1:
+		e.Found = fmt.Sprintf("the folder has %d other files, such as %s", others, other)
+	}
+	return e
+}
+
+// takes tells whether a file of a folder is taken for its name.
+func takes(name string) bool {
+	name = strings.ToLower(name)
+	for _, ext := range []string{".gz", ".zst", ".zstd"} {
+		if s, ok := strings.CutSuffix(name, ext); ok {
+			name = s
+			break
+		}
+	}
+	if name == "manifest.json" {
+		return false
+	}
+	switch filepath.Ext(name) {
+	case ".ndjson", ".jsonl", ".json":
+		return true
+	}
+	return false
+}
