@@ -67,17 +67,18 @@ func (p *Parser) value(i int, e r4.ElementID, text []byte, format string, args .
 
 // wrongKind reports that the value at i is not what element e wants, and reads it.
 func (p *Parser) wrongKind(i int, e r4.ElementID, want string) int {
-	if i < len(p.d) {
-		if found := kindOf(p.d[i]); found != "" {
-			p.structure(i, e, "found %s; expected %s", found, want)
-		}
+	if found := kindAt(p.d, i); found != "" {
+		p.structure(i, e, "found %s; expected %s", found, want)
 	}
 	return p.untyped(i, fhir.FlagUnknown)
 }
 
-// kindOf names the JSON value that begins with c, "" for none.
-func kindOf(c byte) string {
-	switch {
+// kindAt names the JSON value that begins at i, "" when none does.
+func kindAt(d []byte, i int) string {
+	if i >= len(d) {
+		return ""
+	}
+	switch c := d[i]; {
 	case c == '{':
 		return "an object"
 	case c == '[':
@@ -86,12 +87,14 @@ func kindOf(c byte) string {
 		return "a string"
 	case c == '-' || c-'0' <= 9:
 		return "a number"
-	case c == 't' || c == 'f':
-		return "a boolean"
-	case c == 'n':
+	}
+	switch end, kind := literal(d, i); {
+	case end < 0:
+		return ""
+	case kind == fhir.KindNull:
 		return "null"
 	}
-	return ""
+	return "a boolean"
 }
 
 // repeated reports that the object p.nodes[at] had a member of the slot of e
@@ -145,7 +148,12 @@ func (p *Parser) variant(at int, e r4.ElementID) string {
 		if o == 0 || o == e || el.Choice == "" {
 			continue
 		}
-		if other := r4.ElementAt(o); other.Slot == el.Slot && other.Owner == el.Owner {
+		other := r4.ElementAt(o)
+		switch {
+		case other.Slot != el.Slot || other.Owner != el.Owner:
+		case p.nodes[c].Flags&fhir.FlagTwin != 0:
+			return "_" + other.Name
+		default:
 			return other.Name
 		}
 	}

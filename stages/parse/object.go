@@ -17,7 +17,7 @@ func (p *Parser) object(i int, e r4.ElementID, typ r4.TypeID, flags fhir.NodeFla
 	i++
 	if i >= len(d) || d[i] != '"' {
 		if i = p.space(i); i < len(d) && d[i] == '}' {
-			p.structure(i, 0, "object is empty; expected at least one member")
+			p.structure(int(p.nodes[at].Start), 0, "object is empty; expected at least one member")
 			goto closed
 		}
 	}
@@ -214,7 +214,7 @@ func (p *Parser) array(i int, e r4.ElementID, m *member) int {
 		i = p.space(i)
 	}
 	if i < len(d) && d[i] == ']' {
-		p.structure(i-1, 0, "array is empty; expected at least one item")
+		p.structure(int(p.nodes[at].Start), 0, "array is empty; expected at least one item")
 	} else {
 		nulls := false
 		for {

@@ -100,7 +100,7 @@ func (p *Parser) document() bool {
 	if object {
 		i = p.resource(i, 0)
 	} else {
-		if found := kindOf(p.d[i]); found != "" {
+		if found := kindAt(p.d, i); found != "" {
 			p.structure(i, 0, "found %s; expected a resource, which is an object", found)
 		}
 		i = p.untyped(i, fhir.FlagUnknown)

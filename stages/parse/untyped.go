@@ -160,7 +160,7 @@ func (p *Parser) twin(i int, e r4.ElementID, m *member) int {
 	}
 	c := byte(',')
 	if i = p.space(i + 1); i < len(d) && d[i] == ']' {
-		p.structure(i, 0, "array is empty; expected at least one item")
+		p.structure(int(p.nodes[at].Start), 0, "array is empty; expected at least one item")
 		c = ']'
 	}
 	for c == ',' {
@@ -207,7 +207,7 @@ func (p *Parser) checkTwins(at int) {
 		}
 		other := p.partner(at, c)
 		switch {
-		case other == 0 && twin || other == 0 && !twin:
+		case other == 0:
 			p.gaps(c, 0)
 		case twin: // seen from the primitive's side
 		default:

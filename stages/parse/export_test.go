@@ -1,0 +1,4 @@
+package parse
+
+// KeyBefore gives the text of the key of an unknown member.
+var KeyBefore = keyBefore
