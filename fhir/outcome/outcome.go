@@ -12,8 +12,9 @@ import (
 // At tells where the resource of an outcome stood in an input. The zero At
 // leaves the place out.
 type At struct {
-	Line   int64 // physical line, from 1
-	Offset int64 // byte offset of the line in the uncompressed input
+	File   string // may be empty
+	Line   int64  // physical line, from 1
+	Offset int64  // byte offset of the line in the uncompressed input
 }
 
 // Append appends the OperationOutcome of issues as compact JSON. With a place,
@@ -48,7 +49,11 @@ func place(is *fhir.Issue, at At) string {
 	if at.Line == 0 {
 		return ""
 	}
-	s := " (line " + strconv.FormatInt(at.Line, 10)
+	s := " ("
+	if at.File != "" {
+		s += at.File + ", "
+	}
+	s += "line " + strconv.FormatInt(at.Line, 10)
 	if is.Column > 0 {
 		s += ", column " + strconv.Itoa(int(is.Column))
 	}

@@ -18,6 +18,9 @@ func TestOutcomeNamesElementAndPlace(t *testing.T) {
 		"in a file": {At{Line: 9, Offset: 1234}, `{"resourceType":"OperationOutcome","issue":[` +
 			`{"severity":"error","code":"structure","diagnostics":"unknown element \"famly\" (line 9, column 12, byte offset 1234)","expression":["Patient.famly"]},` +
 			`{"severity":"warning","code":"value","diagnostics":"odd\n (line 9, byte offset 1234)"}]}`},
+		"with its name": {At{File: "a.ndjson", Line: 2}, `{"resourceType":"OperationOutcome","issue":[` +
+			`{"severity":"error","code":"structure","diagnostics":"unknown element \"famly\" (a.ndjson, line 2, column 12, byte offset 0)","expression":["Patient.famly"]},` +
+			`{"severity":"warning","code":"value","diagnostics":"odd\n (a.ndjson, line 2, byte offset 0)"}]}`},
 		"in a request": {At{}, `{"resourceType":"OperationOutcome","issue":[` +
 			`{"severity":"error","code":"structure","diagnostics":"unknown element \"famly\"","expression":["Patient.famly"]},` +
 			`{"severity":"warning","code":"value","diagnostics":"odd\n"}]}`},
