@@ -1,0 +1,187 @@
+package ids
+
+import (
+	"context"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/fhirlake/fhirlake/pipeline"
+	"github.com/fhirlake/fhirlake/store/snapshot"
+)
+
+var now = time.Date(2026, 1, 2, 3, 4, 5, 678_900_000, time.UTC)
+
+// write gives records to a new sink in batches of a few, runs its tasks and
+// commits it.
+func write(t *testing.T, dir string, records []pipeline.Record) Result {
+	t.Helper()
+	ctx := context.Background()
+	s := New(dir, "index/1.ids", now)
+	run := func(tasks []pipeline.Task, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, task := range tasks {
+			if err := task.Run(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if task.Done != nil {
+				if err := task.Done(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	for len(records) > 0 {
+		n := min(1000, len(records))
+		run(s.Write(ctx, &pipeline.Batch{Records: records[:n]}))
+		records = records[n:]
+	}
+	run(s.Flush(ctx))
+	if err := s.Commit(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return s.Result()
+}
+
+func rows(r Result, segment uint32) []uint32 {
+	if b := r.Superseded[segment]; b != nil {
+		return b.ToArray()
+	}
+	return nil
+}
+
+func TestEachResourceIsSettledOnce(t *testing.T) {
+	rec := func(key uint64, content uint64, row uint32) pipeline.Record {
+		return pipeline.Record{Key: [2]uint64{key, key}, Content: content, Segment: 7, Row: row, Version: 1}
+	}
+	changed := rec(3, 30, 2)
+	changed.Replaces, changed.BaseSegment, changed.BaseRow, changed.Version = true, 1, 5, 4
+	same := pipeline.Record{Key: [2]uint64{4, 4}, Content: 40, Status: pipeline.Unchanged, Replaces: true, BaseSegment: 1, BaseRow: 6, Version: 2}
+	// Key 5 came changed and then again as the store has it: nothing changes.
+	there := rec(5, 50, 3)
+	there.Replaces, there.BaseSegment, there.BaseRow, there.Version = true, 1, 7, 2
+	back := pipeline.Record{Key: [2]uint64{5, 5}, Content: 51, Status: pipeline.Unchanged, Replaces: true, BaseSegment: 1, BaseRow: 7, Version: 1}
+	rejected := pipeline.Record{Status: pipeline.Rejected}
+
+	dir := t.TempDir()
+	got := write(t, dir, []pipeline.Record{
+		rec(9, 1, 0), rejected, rec(2, 20, 1), changed, same, there, back, rec(9, 2, 4), rec(9, 3, 5),
+	})
+	if got.Entries != 3 || got.Created != 2 || got.Unchanged != 2 || got.Duplicates != 3 {
+		t.Errorf("got %d entries, %d created, %d unchanged, %d duplicates, want 3 2 2 3", got.Entries, got.Created, got.Unchanged, got.Duplicates)
+	}
+	if diff := cmp.Diff([]uint32{0, 3, 4}, rows(got, 7)); diff != "" {
+		t.Errorf("superseded rows of the new segment (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]uint32{5}, rows(got, 1)); diff != "" {
+		t.Errorf("superseded rows of the old segment (-want +got):\n%s", diff)
+	}
+	x, err := snapshot.OpenIDs(dir, got.IDs.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	var all []snapshot.Entry
+	if err := x.Each(func(e *snapshot.Entry) error { all = append(all, *e); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	at := now.Truncate(time.Millisecond).UnixMicro()
+	want := []snapshot.Entry{
+		{Key: snapshot.Key{2, 2}, Content: 20, Address: snapshot.Address{Segment: 7, Row: 1}, Version: 1, Updated: at},
+		{Key: snapshot.Key{3, 3}, Content: 30, Address: snapshot.Address{Segment: 7, Row: 2}, Version: 4, Updated: at},
+		{Key: snapshot.Key{9, 9}, Content: 3, Address: snapshot.Address{Segment: 7, Row: 5}, Version: 1, Updated: at},
+	}
+	if diff := cmp.Diff(want, all); diff != "" {
+		t.Errorf("entries (-want +got):\n%s", diff)
+	}
+}
+
+func TestNothingNewWritesNoIndex(t *testing.T) {
+	dir := t.TempDir()
+	got := write(t, dir, []pipeline.Record{{Status: pipeline.Unchanged}, {Status: pipeline.Rejected}})
+	if got.IDs.Path != "" || got.Unchanged != 1 {
+		t.Errorf("got %+v, want no file and one unchanged", got)
+	}
+	if left, _ := os.ReadDir(filepath.Join(dir, "index")); len(left) > 0 {
+		t.Errorf("left %v", left)
+	}
+}
+
+func TestManyRunsMergeLikeOneMap(t *testing.T) {
+	if testing.Short() {
+		t.Skip("writes several runs to disk")
+	}
+	const n = 4*runEntries + 1234
+	rng := rand.New(rand.NewPCG(3, 4))
+	records := make([]pipeline.Record, n)
+	last := map[[2]uint64]int{}
+	for i := range records {
+		key := [2]uint64{rng.Uint64N(n) * 0x9E3779B97F4A7C15, 0}
+		records[i] = pipeline.Record{Key: key, Content: uint64(i), Segment: 1, Row: uint32(i), Version: 1}
+		last[key] = i
+	}
+	dir := t.TempDir()
+	got := write(t, dir, records)
+	if got.Entries != int64(len(last)) || got.Duplicates != int64(n-len(last)) {
+		t.Fatalf("%d entries and %d duplicates, want %d and %d", got.Entries, got.Duplicates, len(last), n-len(last))
+	}
+	if c := got.Superseded[1].GetCardinality(); c != uint64(n-len(last)) {
+		t.Errorf("%d rows superseded, want %d", c, n-len(last))
+	}
+	x, err := snapshot.OpenIDs(dir, got.IDs.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	err = x.Each(func(e *snapshot.Entry) error {
+		if want := last[e.Key]; e.Address.Row != uint32(want) || e.Content != uint64(want) {
+			t.Fatalf("key %x has row %d, want %d", e.Key, e.Address.Row, want)
+		}
+		if got.Superseded[1].Contains(e.Address.Row) {
+			t.Fatalf("row %d is current and superseded", e.Address.Row)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	left, err := os.ReadDir(filepath.Join(dir, "index"))
+	if err != nil || len(left) != 1 {
+		t.Errorf("left %v, %v, want the index alone", left, err)
+	}
+}
+
+func TestCloseWithoutCommitLeavesNoFile(t *testing.T) {
+	ctx := context.Background()
+	dir := t.TempDir()
+	s := New(dir, "index/1.ids", now)
+	records := make([]pipeline.Record, (keepRuns+1)*runEntries)
+	for i := range records {
+		records[i].Key[0] = uint64(i)
+	}
+	tasks, err := s.Write(ctx, &pipeline.Batch{Records: records})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range tasks {
+		if err := task.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if left, _ := os.ReadDir(filepath.Join(dir, "index")); len(left) > 0 {
+		t.Errorf("left %v", left)
+	}
+}

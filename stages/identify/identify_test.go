@@ -1,0 +1,154 @@
+package identify
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/fhirlake/fhirlake/fhir"
+	"github.com/fhirlake/fhirlake/pipeline"
+	"github.com/fhirlake/fhirlake/stages/parse"
+)
+
+var secret = []byte("0123456789abcdef0123456789abcdef")
+
+// memory is the Versions of a test.
+type memory map[[2]uint64]Version
+
+func (m memory) NewLookup() func([2]uint64) (Version, bool, error) {
+	return func(k [2]uint64) (Version, bool, error) {
+		v, ok := m[k]
+		return v, ok, nil
+	}
+}
+
+// process parses and identifies lines, one record each.
+func process(t *testing.T, versions Versions, lines ...string) *pipeline.Batch {
+	t.Helper()
+	text := strings.Join(lines, "\n")
+	b := &pipeline.Batch{Data: append(make([]byte, 0, len(text)+16), text...)}
+	at := 0
+	for i, l := range lines {
+		b.Records = append(b.Records, pipeline.Record{File: &pipeline.File{Name: "t.ndjson"}, Line: int64(i + 1), Start: uint32(at), End: uint32(at + len(l))})
+		at += len(l) + 1
+	}
+	s, err := New(secret, versions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, st := range []pipeline.Stage{parse.New(), s} {
+		w, err := st.NewWorker()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Process(context.Background(), b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b
+}
+
+const (
+	basic      = `{"resourceType":"Basic","id":"a","code":{"text":"x"}}`
+	basicOther = `{"resourceType":"Basic","id":"a","code":{"text":"y"}}`
+	basicStamp = `{"resourceType":"Basic","id":"a","meta":{"versionId":"5","lastUpdated":"2020-01-01T00:00:00Z"},"code":{"text":"x"}}`
+)
+
+func TestVersionFollowsTheStore(t *testing.T) {
+	first := process(t, nil, basic).Records[0]
+	for name, tc := range map[string]struct {
+		store memory
+		line  string
+		want  uint32
+		state pipeline.Status
+	}{
+		"new":                             {memory{}, basic, 1, pipeline.Pending},
+		"identical":                       {memory{first.Key: {Content: first.Content, Number: 3}}, basic, 3, pipeline.Unchanged},
+		"identical but for our own parts": {memory{first.Key: {Content: first.Content, Number: 3}}, basicStamp, 3, pipeline.Unchanged},
+		"changed":                         {memory{first.Key: {Content: first.Content, Number: 3}}, basicOther, 4, pipeline.Pending},
+		"after a delete":                  {memory{first.Key: {Content: first.Content, Number: 3, Deleted: true}}, basic, 4, pipeline.Pending},
+	} {
+		r := process(t, tc.store, tc.line).Records[0]
+		if r.Version != tc.want || r.Status != tc.state {
+			t.Errorf("%s: version %d, status %d, want %d, %d", name, r.Version, r.Status, tc.want, tc.state)
+		}
+		if replaces := len(tc.store) > 0 && name != "after a delete"; r.Replaces != replaces {
+			t.Errorf("%s: Replaces = %v, want %v", name, r.Replaces, replaces)
+		}
+	}
+}
+
+func TestKeysTellTypesAndIDsApart(t *testing.T) {
+	b := process(t, nil,
+		`{"resourceType":"Basic","id":"a","code":{"text":"x"}}`,
+		`{"resourceType":"Basic","id":"b","code":{"text":"x"}}`,
+		`{"resourceType":"Patient","id":"a"}`,
+		`{"id":"a","resourceType":"Patient","active":true}`,
+	)
+	seen := map[[2]uint64]int{}
+	for i := range b.Records {
+		seen[b.Records[i].Key]++
+	}
+	if len(seen) != 3 || b.Records[2].Key != b.Records[3].Key {
+		t.Errorf("%d different keys, want 3: the last two are one resource", len(seen))
+	}
+	other, err := New([]byte("another secret, of 32 bytes too!"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := b.Records[0].Key
+	w, _ := other.NewWorker()
+	if err := w.Process(context.Background(), b); err != nil {
+		t.Fatal(err)
+	}
+	if b.Records[0].Key == key {
+		t.Error("the key does not depend on the secret")
+	}
+}
+
+func TestMissingIDIsRejected(t *testing.T) {
+	b := process(t, nil, `{"resourceType":"Patient","active":true}`, basic)
+	if b.Records[0].Status != pipeline.Rejected || len(b.Issues) != 1 {
+		t.Fatalf("status %d with issues %v, want a reject", b.Records[0].Status, b.Issues)
+	}
+	if is := b.Issues[0]; is.Expression != "Patient.id" || is.Code != fhir.CodeRequired || !strings.Contains(is.Diagnostics, "missing id") {
+		t.Errorf("issue %+v", is)
+	}
+	if b.Records[1].Status != pipeline.Pending {
+		t.Error("the record after it was touched")
+	}
+}
+
+type broken struct{}
+
+func (broken) NewLookup() func([2]uint64) (Version, bool, error) {
+	return func([2]uint64) (Version, bool, error) { return Version{}, false, errors.New("disk gone") }
+}
+
+func TestFailingLookupNamesTheRecord(t *testing.T) {
+	s, err := New(secret, broken{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := process(t, nil, basic)
+	b.Records[0].Status = pipeline.Pending
+	w, _ := s.NewWorker()
+	var re *fhir.RecordError
+	if err := w.Process(context.Background(), b); !errors.As(err, &re) || re.Pos.Line != 1 {
+		t.Errorf("got %v, want a RecordError of line 1", err)
+	}
+}
+
+func TestIdentifyAllocatesNothing(t *testing.T) {
+	b := process(t, nil, basic, basicStamp)
+	s, _ := New(secret, nil)
+	w, _ := s.NewWorker()
+	if n := testing.AllocsPerRun(100, func() {
+		if err := w.Process(context.Background(), b); err != nil {
+			t.Fatal(err)
+		}
+	}); n > 0 {
+		t.Errorf("%v allocations a batch, want none", n)
+	}
+}
