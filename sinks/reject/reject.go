@@ -113,10 +113,7 @@ func (s *Sink) Prepare() pipeline.Stage { return stage{updated: s.updated, off: 
 // Write reports a batch.
 func (s *Sink) Write(_ context.Context, b *pipeline.Batch) ([]pipeline.Task, error) {
 	p := slot.Of(b)
-	if !slices.IsSortedFunc(b.Issues, byRecord) { // each stage starts again at the first record
-		slices.SortStableFunc(b.Issues, byRecord)
-	}
-	issues := b.Issues
+	issues := sortedIssues(b)
 	for i := range b.Records {
 		r := &b.Records[i]
 		o, err := s.outputs(r.File)
@@ -168,6 +165,15 @@ func (s *Sink) reject(o *outputs, b *pipeline.Batch, r *pipeline.Record) error {
 	l = append(l, "}}\n"...)
 	s.line = l
 	return s.write(&o.failure, "FAILURE", o.base, l)
+}
+
+// sortedIssues puts the issues of a batch in the order of its records: each
+// stage starts again at the first one.
+func sortedIssues(b *pipeline.Batch) []pipeline.RecordIssue {
+	if !slices.IsSortedFunc(b.Issues, byRecord) {
+		slices.SortStableFunc(b.Issues, byRecord)
+	}
+	return b.Issues
 }
 
 func byRecord(a, b pipeline.RecordIssue) int { return a.Record - b.Record }
@@ -340,4 +346,23 @@ func (w worker) appendSuccess(l []byte, r *pipeline.Record) []byte {
 	}
 	l = append(l, status...)
 	return append(l, '\n')
+}
+
+// WriteManifest puts Manifest.json into a report folder, and the same file as
+// manifest.json, which is how HealthLake's documentation spells it. On a file
+// system that does not tell the two apart there is one.
+func WriteManifest(dir string, content []byte) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	for _, name := range []string{"Manifest.json", "manifest.json"} {
+		part := filepath.Join(dir, name+".part")
+		if err := os.WriteFile(part, content, 0o644); err != nil {
+			return fmt.Errorf("write report: %w", err)
+		}
+		if err := os.Rename(part, filepath.Join(dir, name)); err != nil {
+			return fmt.Errorf("write report: %w", err)
+		}
+	}
+	return nil
 }
