@@ -1,0 +1,86 @@
+// Package shred turns the element trees of a batch into columns: one
+// [columnar.Piece] for each resource type, left in Batch.Columns. Only pending
+// records are shredded, so it runs after every stage that rejects. How levels
+// are kept without visiting what is absent is told in package columnar; how
+// files are made of pieces is sinks/parquet.
+//
+// Invariants, cited by number elsewhere:
+//
+//  1. A piece depends on the batch and the stage alone, not on what a worker
+//     did before.
+//  2. Row i of a type's piece is the type's i-th pending record of the batch.
+//
+// Read [Stage] first.
+package shred
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/fhirlake/fhirlake/fhir"
+	"github.com/fhirlake/fhirlake/fhir/columnar"
+	"github.com/fhirlake/fhirlake/fhir/r4"
+	"github.com/fhirlake/fhirlake/pipeline"
+)
+
+// TimeFormat is how meta.lastUpdated is written.
+const TimeFormat = "2006-01-02T15:04:05.000Z07:00"
+
+// Stage is the shredding step.
+type Stage struct{ lastUpdated string }
+
+var _ pipeline.Stage = (*Stage)(nil)
+
+// New makes a stage that gives every resource lastUpdated, in UTC and to the
+// millisecond, as its meta.lastUpdated.
+func New(lastUpdated time.Time) *Stage {
+	return &Stage{lastUpdated: lastUpdated.UTC().Format(TimeFormat)}
+}
+
+// Name is "shred".
+func (s *Stage) Name() string { return "shred" }
+
+// NewWorker makes a worker with buffers of its own.
+func (s *Stage) NewWorker() (pipeline.Worker, error) {
+	return &worker{lastUpdated: []byte(s.lastUpdated), builders: make([]*builder, r4.NumTypes())}, nil
+}
+
+type worker struct {
+	lastUpdated []byte
+	builders    []*builder // by resource type
+	used        []*builder // in this batch, in the order of first records
+	side        []byte     // text of values that are not spans of the batch
+}
+
+func (w *worker) Process(_ context.Context, b *pipeline.Batch) error {
+	w.used, w.side = w.used[:0], w.side[:0]
+	for i := range b.Records {
+		r := &b.Records[i]
+		if r.Status != pipeline.Pending {
+			continue
+		}
+		if !r.Type.IsResourceType() || r.Root == fhir.NoNode {
+			return &fhir.RecordError{Pos: b.Pos(r), Stage: "shred", Err: fmt.Errorf("a pending record has no resource")}
+		}
+		w.builder(r.Type, &b.Tree).record(r)
+	}
+	for _, u := range w.used {
+		b.Columns = append(b.Columns, u.seal())
+	}
+	return nil
+}
+
+// builder gives the builder of a type, begun for this batch.
+func (w *worker) builder(t r4.TypeID, tree *fhir.Tree) *builder {
+	u := w.builders[t]
+	if u == nil {
+		u = newBuilder(w, columnar.LayoutOf(t))
+		w.builders[t] = u
+	}
+	if u.rows == 0 {
+		u.start(tree)
+		w.used = append(w.used, u)
+	}
+	return u
+}
