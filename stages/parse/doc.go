@@ -39,6 +39,7 @@
 //  4. Text without meaning (the value of an unknown element or of the wrong JSON
 //     kind) is in the tree with FlagUnknown and Element 0; a node with an Element
 //     has the JSON kind that the element asks for.
+//  5. Whoever reads a member or an item makes room for one node first.
 //
 // # Policy
 //

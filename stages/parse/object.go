@@ -1,14 +1,15 @@
 package parse
 
 import (
+	"slices"
+
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 )
 
 // object reads the object at i, which has type typ and is the value of element e.
 func (p *Parser) object(i int, e r4.ElementID, typ r4.TypeID, flags fhir.NodeFlags) int {
-	at := len(p.nodes)
-	p.nodes = append(p.nodes, fhir.Node{Element: e, Type: typ, Kind: fhir.KindObject, Flags: flags, Start: uint32(i)})
+	at := p.open(e, typ, fhir.KindObject, flags, i)
 	if p.depth++; p.depth > MaxDepth {
 		return p.tooDeep(i)
 	}
@@ -18,7 +19,7 @@ func (p *Parser) object(i int, e r4.ElementID, typ r4.TypeID, flags fhir.NodeFla
 	if i >= len(d) || d[i] != '"' {
 		if i = p.space(i); i < len(d) && d[i] == '}' {
 			p.structure(int(p.nodes[at].Start), 0, "object is empty; expected at least one member")
-			goto closed
+			goto end
 		}
 	}
 	{
@@ -26,12 +27,15 @@ func (p *Parser) object(i int, e r4.ElementID, typ r4.TypeID, flags fhir.NodeFla
 		var typed, check bool  // resourceType was there; twins or nulls were there
 		guess := &p.firsts[typ]
 		for {
+			if len(p.nodes) == cap(p.nodes) {
+				p.grow()
+			}
 			id := *guess
 			m := &members[id]
 			if i < len(d) && d[i] <= ' ' {
 				i = p.space(i)
 			}
-			if m.matches(d, i) {
+			if i+maxGuess <= len(d) && m.begins(load8(d, i), load8(d, i+8)) && (m.size <= 16 || m.ends(d[i:i+int(m.size)])) {
 				i += int(m.size)
 			} else {
 				var twin bool
@@ -113,28 +117,22 @@ func (p *Parser) object(i int, e r4.ElementID, typ r4.TypeID, flags fhir.NodeFla
 			p.checkTwins(at)
 		}
 	}
-closed:
+end:
 	i++
-	p.depth--
-	n := &p.nodes[at]
-	n.End, n.Next = uint32(i), uint32(len(p.nodes))
+	p.closed(at, i)
 	return i
 }
 
-// matches tells whether the text at i is the key of m with its quotes and colon.
-func (m *member) matches(d []byte, i int) bool {
-	if i+maxGuess > len(d) {
-		return false
-	}
-	b := d[i : i+maxGuess : i+maxGuess]
-	if (load8(b, 0)^m.w[0])&m.mask[0]|(load8(b, 8)^m.w[1])&m.mask[1] != 0 {
-		return false
-	}
-	if m.size <= 16 {
-		return true
-	}
-	b = b[(m.size-16)&15:]
-	return load8(b, 0) == m.w[2] && load8(b, 8) == m.w[3]
+// begins tells whether text that begins with the words a and b begins with the
+// key of m, as far as 16 bytes tell.
+func (m *member) begins(a, b uint64) bool {
+	return (a^m.w[0])&m.mask[0]|(b^m.w[1])&m.mask[1] == 0
+}
+
+// ends tells whether key ends as the key of m, which has more than 16 bytes.
+func (m *member) ends(key []byte) bool {
+	end := key[(len(key)-16)&(maxGuess-1):]
+	return load8(end, 0) == m.w[2] && load8(end, 8) == m.w[3]
 }
 
 // key reads the key at i with its colon, and white space around it, and gives
@@ -204,8 +202,7 @@ func (p *Parser) array(i int, e r4.ElementID, m *member) int {
 	if i >= len(d) || d[i] != '[' {
 		return p.wrongKind(i, e, "an array")
 	}
-	at := len(p.nodes)
-	p.nodes = append(p.nodes, fhir.Node{Element: e, Type: m.typ, Kind: fhir.KindArray, Start: uint32(i)})
+	at := p.open(e, m.typ, fhir.KindArray, 0, i)
 	if p.depth++; p.depth > MaxDepth {
 		return p.tooDeep(i)
 	}
@@ -218,6 +215,9 @@ func (p *Parser) array(i int, e r4.ElementID, m *member) int {
 	} else {
 		nulls := false
 		for {
+			if len(p.nodes) == cap(p.nodes) {
+				p.grow()
+			}
 			switch {
 			case m.item == formPrimitive:
 				if i+4 <= len(d) && d[i] == 'n' && string(d[i:i+4]) == "null" {
@@ -256,16 +256,39 @@ func (p *Parser) array(i int, e r4.ElementID, m *member) int {
 		p.nulls = nulls
 	}
 	i++
-	p.depth--
-	n := &p.nodes[at]
-	n.End, n.Next = uint32(i), uint32(len(p.nodes))
+	p.closed(at, i)
 	return i
 }
 
-// leaf appends a node without children.
+// leaf appends a node without children; who calls it has made room (invariant 5),
+// which keeps it small enough to be inlined. The fields are set one by one where the
+// node lies: a composite literal goes through the stack, and reading it back by
+// wider words than it was written costs more than all else here.
 func (p *Parser) leaf(e r4.ElementID, typ r4.TypeID, kind fhir.NodeKind, flags fhir.NodeFlags, start, end int) {
-	p.nodes = append(p.nodes, fhir.Node{
-		Element: e, Type: typ, Kind: kind, Flags: flags,
-		Start: uint32(start), End: uint32(end), Next: uint32(len(p.nodes)) + 1,
-	})
+	at := len(p.nodes)
+	p.nodes = p.nodes[:at+1]
+	n := &p.nodes[at]
+	n.Element, n.Type, n.Kind, n.Flags = e, typ, kind, flags
+	n.Start, n.End, n.Next = uint32(start), uint32(end), uint32(at)+1
+}
+
+// open appends a node that has children to come and returns its index.
+func (p *Parser) open(e r4.ElementID, typ r4.TypeID, kind fhir.NodeKind, flags fhir.NodeFlags, start int) int {
+	at := len(p.nodes)
+	if at == cap(p.nodes) {
+		p.grow()
+	}
+	p.leaf(e, typ, kind, flags, start, start)
+	p.nodes[at].Next = 0
+	return at
+}
+
+//go:noinline
+func (p *Parser) grow() { p.nodes = slices.Grow(p.nodes, 1) }
+
+// closed completes the node at, whose value ends before i.
+func (p *Parser) closed(at, i int) {
+	n := &p.nodes[at]
+	n.End, n.Next = uint32(i), uint32(len(p.nodes))
+	p.depth--
 }

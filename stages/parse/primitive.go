@@ -309,29 +309,43 @@ func validUUID(v []byte) bool {
 	return true
 }
 
-// base64Byte: 1 for a digit of base64, 2 for padding, 3 for white space, else 0.
+// base64Byte: 0 for a digit of base64, 1 for padding, 2 for white space, else 4.
 var base64Byte = func() (t [256]uint8) {
-	for _, c := range "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/" {
-		t[c] = 1
+	for c := range t {
+		t[c] = 4
 	}
-	t['='], t[' '], t['\n'], t['\t'], t['\r'] = 2, 3, 3, 3, 3
+	for _, c := range "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/" {
+		t[c] = 0
+	}
+	t['='], t[' '], t['\n'], t['\t'], t['\r'] = 1, 2, 2, 2, 2
 	return t
 }()
 
 // whyNotBase64 tells what v lacks, "" for nothing.
 func whyNotBase64(v []byte) string {
-	size, pads := 0, 0
+	// Most is digits; only what is left after them needs a closer look.
+	size := 0
+	t := &base64Byte
+	for len(v) >= 8 {
+		b := (*[8]byte)(v)
+		if t[b[0]]|t[b[1]]|t[b[2]]|t[b[3]]|t[b[4]]|t[b[5]]|t[b[6]]|t[b[7]] != 0 {
+			break
+		}
+		v = v[8:]
+		size = 8
+	}
+	pads := 0
 	for _, c := range v {
-		switch base64Byte[c] {
+		switch t[c] {
 		case 0:
-			return "letters, digits, '+', '/' and '='"
-		case 1:
 			if size++; pads != 0 {
 				return "padding only at the end"
 			}
-		case 2:
+		case 1:
 			size++
 			pads++
+		case 4:
+			return "letters, digits, '+', '/' and '='"
 		}
 	}
 	switch {

@@ -15,6 +15,9 @@ func (p *Parser) untyped(i int, flags fhir.NodeFlags) int {
 	if i >= len(d) {
 		return p.fatal(i, "text ends before a value")
 	}
+	if len(p.nodes) == cap(p.nodes) {
+		p.grow()
+	}
 	switch c := d[i]; {
 	case c == '{':
 		return p.untypedObject(i, flags)
@@ -43,8 +46,7 @@ func (p *Parser) untyped(i int, flags fhir.NodeFlags) int {
 }
 
 func (p *Parser) untypedObject(i int, flags fhir.NodeFlags) int {
-	at := len(p.nodes)
-	p.nodes = append(p.nodes, fhir.Node{Kind: fhir.KindObject, Flags: flags, Start: uint32(i)})
+	at := p.open(0, 0, fhir.KindObject, flags, i)
 	if p.depth++; p.depth > MaxDepth {
 		return p.tooDeep(i)
 	}
@@ -72,15 +74,12 @@ func (p *Parser) untypedObject(i int, flags fhir.NodeFlags) int {
 	p.duplicates(first)
 	p.keys = p.keys[:first]
 	i++
-	p.depth--
-	n := &p.nodes[at]
-	n.End, n.Next = uint32(i), uint32(len(p.nodes))
+	p.closed(at, i)
 	return i
 }
 
 func (p *Parser) untypedArray(i int, flags fhir.NodeFlags) int {
-	at := len(p.nodes)
-	p.nodes = append(p.nodes, fhir.Node{Kind: fhir.KindArray, Flags: flags, Start: uint32(i)})
+	at := p.open(0, 0, fhir.KindArray, flags, i)
 	if p.depth++; p.depth > MaxDepth {
 		return p.tooDeep(i)
 	}
@@ -100,9 +99,7 @@ func (p *Parser) untypedArray(i int, flags fhir.NodeFlags) int {
 		}
 	}
 	i++
-	p.depth--
-	n := &p.nodes[at]
-	n.End, n.Next = uint32(i), uint32(len(p.nodes))
+	p.closed(at, i)
 	return i
 }
 
@@ -153,8 +150,7 @@ func (p *Parser) twin(i int, e r4.ElementID, m *member) int {
 	if i >= len(d) || d[i] != '[' {
 		return p.wrongKind(i, e, "an array of objects and nulls")
 	}
-	at := len(p.nodes)
-	p.nodes = append(p.nodes, fhir.Node{Element: e, Type: r4.TypeElement, Kind: fhir.KindArray, Flags: fhir.FlagTwin, Start: uint32(i)})
+	at := p.open(e, r4.TypeElement, fhir.KindArray, fhir.FlagTwin, i)
 	if p.depth++; p.depth > MaxDepth {
 		return p.tooDeep(i)
 	}
@@ -164,6 +160,9 @@ func (p *Parser) twin(i int, e r4.ElementID, m *member) int {
 		c = ']'
 	}
 	for c == ',' {
+		if len(p.nodes) == cap(p.nodes) {
+			p.grow()
+		}
 		i = p.space(i)
 		switch end, kind := literal(d, i); {
 		case end >= 0 && kind == fhir.KindNull:
@@ -185,9 +184,7 @@ func (p *Parser) twin(i int, e r4.ElementID, m *member) int {
 		}
 	}
 	i++
-	p.depth--
-	n := &p.nodes[at]
-	n.End, n.Next = uint32(i), uint32(len(p.nodes))
+	p.closed(at, i)
 	return i
 }
 
