@@ -229,8 +229,10 @@ func (c *chart) explain(claim uid, claimType string, total int64) {
 		d.concept(x.system, x.code, x.name)
 		d.raw(`,"servicedPeriod":`)
 		c.period(d, v.t, v.until)
-		d.raw(`,"locationCodeableConcept":`)
-		d.bare("http://terminology.hl7.org/CodeSystem/ex-serviceplace", place, placeName)
+		if i == 0 {
+			d.raw(`,"locationCodeableConcept":`)
+			d.bare("http://terminology.hl7.org/CodeSystem/ex-serviceplace", place, placeName)
+		}
 		if x.cents > 0 {
 			share := x.cents * pay.copay / 100
 			paid += x.cents - share

@@ -18,6 +18,8 @@
 //  4. No record goes past 2025-06-30, so output does not depend on the day.
 package gen
 
+import "bytes"
+
 // Records makes the records of single patients, without files. It is not safe
 // for concurrent use; make one per goroutine.
 type Records struct{ c chart }
@@ -50,10 +52,7 @@ func (c *chart) each(emit func(resourceType string, line []byte)) {
 	for t := range c.docs {
 		b := c.docs[t].b
 		for len(b) > 0 {
-			i := 0
-			for b[i] != '\n' {
-				i++
-			}
+			i := bytes.IndexByte(b, '\n')
 			emit(typeNames[t], b[:i+1])
 			b = b[i+1:]
 		}

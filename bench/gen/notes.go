@@ -37,7 +37,7 @@ func (c *chart) writeNote(kind noteKind) {
 	}
 	c.title(kind, &h)
 	if kind == telephoneNote {
-		for _, i := range c.order(len(calls), r.between(8, 13)) {
+		for _, i := range c.order(len(calls), r.between(11, 14)) {
 			c.say(calls[i], &h)
 			c.gap(&h)
 		}

@@ -93,8 +93,8 @@ func (c *chart) measure() {
 	ill := len(c.diag) > 0 && p.problems[c.diag[0]].c.flag&fInfection != 0
 	c.setVitals(age, ill)
 
-	// Half of the short visits keep their vital signs in the note alone.
-	if (v.kind == vFollow || v.kind == vAcute || v.kind == vChemo) && r.chance(.55) {
+	// Most short visits keep their vital signs in the note alone.
+	if (v.kind == vFollow || v.kind == vAcute || v.kind == vChemo) && r.chance(.7) {
 		return
 	}
 	routine := v.kind == vWell || v.kind == vOnset
@@ -111,7 +111,7 @@ func (c *chart) measure() {
 		c.vital("head-circumference", "9843-4", "Head Occipital-frontal circumference", scaled(34.5+11*min(1, age/1.3)+r.norm()*.6, 1), 1, "cm", "cm")
 	}
 	c.signs(age, ill || v.kind == vED || v.kind == vStay)
-	if routine && age > 12 && r.chance(.6) || r.chance(.2) {
+	if routine && age > 12 && r.chance(.35) || r.chance(.12) {
 		c.vitals.pain = int64(max(0, min(10, 1.5+2.2*r.norm())))
 		if ill || v.kind == vED {
 			c.vitals.pain = min(10, c.vitals.pain+3)
@@ -175,6 +175,9 @@ func (c *chart) signs(age float64, all bool) {
 		c.bloodPressure()
 	}
 	c.vital("heart-rate", "8867-4", "Heart rate", s.pulse, 0, "/min", "/min")
+	if !all && r.chance(.4) {
+		return
+	}
 	c.vital("respiratory-rate", "9279-1", "Respiratory rate", s.breaths, 0, "/min", "/min")
 	if all || r.chance(.3) {
 		c.vital("body-temperature", "8310-5", "Body temperature", s.temp, 1, "Cel", "Cel")

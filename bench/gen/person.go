@@ -129,7 +129,11 @@ func (p *person) draw(w *world, n int) {
 		}
 	}
 	for range r.between(0, 4) {
-		p.family_ = append(p.family_, kin{pick(r, relatives), pick(r, heritable), r.between(38, 84)})
+		k := kin{pick(r, relatives), pick(r, heritable), r.between(38, 84)}
+		if k.what == "prostate cancer" {
+			k.who = "father"
+		}
+		p.family_ = append(p.family_, k)
 	}
 	p.planVisits()
 }

@@ -153,7 +153,7 @@ var (
 		"Refill $m.",
 		"Discussed risks and benefits of $m; $p agrees.",
 		"Consider $k if no better in $V.",
-		"Return in $V or sooner if $X.",
+		"Return in $V or sooner for $X.",
 		"Follow up with Dr. $D.",
 		"Labs as ordered.",
 		"Patient voiced understanding and agrees with the plan.",
@@ -168,7 +168,7 @@ var (
 		"$m was continued through the stay.",
 		"$K remained stable throughout.",
 		"There were no episodes of $X.",
-		"$k was considered but excluded by imaging.",
+		"$k was considered but felt to be unlikely.",
 		"Physical therapy saw the patient on day two.",
 		"$P was weaned to room air.",
 		"Pain was controlled with oral agents.",
@@ -199,7 +199,7 @@ var (
 	}
 	returnFor = []string{
 		"Return to the ED for $X, $Y or any new concern.",
-		"Seek care at once if you have $X.",
+		"Seek care at once for $X.",
 		"Call the clinic should $S come back.",
 		"If fever over 101 F or $X, come back.",
 	}
@@ -227,7 +227,7 @@ var (
 		"Requests refill of $M.",
 		"Lab results reviewed by phone.",
 		"Advised: $Q.",
-		"Told to go to the ED if $X.",
+		"Told to go to the ED for $X.",
 		"Appointment offered within $V.",
 		"Verbalized understanding.",
 		"Pharmacy confirmed, allergies checked.",

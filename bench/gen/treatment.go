@@ -1,5 +1,7 @@
 package gen
 
+import "slices"
+
 // stop ends the drugs of problems that are over. It comes first in a visit, so
 // that the note lists what the patient takes now.
 func (p *person) stop(t stamp) {
@@ -61,10 +63,23 @@ func (c *chart) medicate() {
 	}
 }
 
+// alike are drugs of which nobody takes two at once.
+var alike = [...][]int{
+	{dMetformin, dMetforminXR}, {dSimvastatin, dAtorvastatin}, {dLisinopril, dLisinopril20, dLosartan}, {dFluoxetine, dSertraline},
+	{dGabapentin, dPregabalin}, {dCarvedilol, dMetoprolol}, {dAmoxicillin, dAmoxClav, dPenicillin, dCefuroxime}, {dFluticasone, dAdvair},
+	{dWarfarin, dClopidogrel},
+}
+
+// start begins a drug for a problem, unless an allergy or another drug forbids.
 func (c *chart) start(drug, problem int) {
 	p := &c.p
 	if p.takes(drug) {
 		return
+	}
+	for _, group := range alike {
+		if slices.Contains(group, drug) && slices.ContainsFunc(group, p.takes) {
+			return
+		}
 	}
 	for i := range p.allergies {
 		a := &p.allergies[i]
