@@ -1,9 +1,15 @@
 package parse_test
 
 import (
+	"compress/gzip"
+	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/fhirlake/fhirlake/fhir"
@@ -60,5 +66,85 @@ func TestNoFalseAlarms(t *testing.T) {
 				t.Errorf("%s is known as invalid (%s), but has no issue", key, known[key])
 			}
 		})
+	}
+}
+
+// TestValidatorCases compares with the outcomes of the HL7 validator, where they
+// are about what this stage checks.
+func TestValidatorCases(t *testing.T) {
+	dir := filepath.Join(dataFolder(t, "validation"), "core-cases")
+	manifest, err := os.ReadFile(filepath.Join(dir, "manifest.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []struct {
+		Name, File, Class string
+		Errors            []struct{ Expression []string }
+	}
+	if err := json.Unmarshal(manifest, &cases); err != nil {
+		t.Fatal(err)
+	}
+	// Where this stage finds what the validator does not, or elsewhere.
+	otherwise := map[string]string{
+		"contained-resource-bad-id-ignore": "the case switches the check of ids off",
+		"bundle-ea-testcase":               "the validator stops at rules of other resources",
+		"xml-bad-entities-json":            "the text begins with a byte order mark",
+		"versioned-extension":              "the validator's url is missing in another extension",
+		"attachment-tx":                    "the validator names the attachment, not its data",
+		"bad-json-close":                   "the validator gives no expression for JSON",
+		"bad-json-close-2":                 "the validator gives no expression for JSON",
+		"bad-json-close-3":                 "the validator gives no expression for JSON",
+	}
+	p := parse.NewParser()
+	for _, c := range cases {
+		text, err := os.ReadFile(filepath.Join(dir, c.File))
+		if err != nil {
+			t.Fatal(err)
+		}
+		theirs := map[string]bool{}
+		for _, e := range c.Errors {
+			for _, x := range e.Expression {
+				theirs[regexp.MustCompile(`/\*.*?\*/`).ReplaceAllString(x, "")] = true
+			}
+		}
+		res := parseText(p, string(text))
+		for _, is := range res.Issues {
+			if !theirs[is.Expression] && otherwise[c.Name] == "" {
+				t.Errorf("%s: %+v, but the validator has %v", c.Name, is, c.Errors)
+			}
+		}
+	}
+}
+
+// TestMutations breaks one thing in each resource; the kinds that are not listed
+// belong to other stages.
+func TestMutations(t *testing.T) {
+	kinds := map[string]bool{}
+	for _, k := range strings.Fields("unknown nested_unknown wrongtype missing badcode baddate twochoice badid longid objforarray arrayforobj " +
+		"emptyarray emptystring emptyobject extnourl null restype posint uri instant contained primshape base64") {
+		kinds[k] = true
+	}
+	file, err := os.Open(filepath.Join(dataFolder(t, "validation"), "mutated-r4.json.gz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	z, err := gzip.NewReader(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []struct {
+		Mutation, Target, Base string
+		Resource               json.RawMessage
+	}
+	if err := json.NewDecoder(z).Decode(&list); err != nil {
+		t.Fatal(err)
+	}
+	p := parse.NewParser()
+	for _, m := range list {
+		res := parseText(p, string(m.Resource))
+		if kinds[m.Mutation] != res.Failed() {
+			t.Errorf("%s of %s in %s: %+v", m.Mutation, m.Target, m.Base, res.Issues)
+		}
 	}
 }

@@ -48,6 +48,7 @@
 // leaves room:
 //
 //   - Nesting: 4,096 levels of objects and arrays; recursion is bounded by it.
+//   - A byte order mark is refused, as RFC 8259 allows; a source may strip it.
 //   - Invalid UTF-8 and lone surrogates are faults of JSON, duplicate keys are an
 //     error of structure.
 //   - Decimals: the text may have 1,024 bytes, the exponent lies in -308..308;
@@ -58,8 +59,8 @@
 //   - Base64: white space anywhere, padding only at the end, whole groups of four.
 //   - The companion `_x` is for primitive elements only, not for Element.id,
 //     Extension.url, resourceType or xhtml.
-//   - An issue on an unknown element names the element as if it existed
-//     (Patient.famly); a missing one likewise. The variant of a choice is written
-//     Observation.value.ofType(Quantity).
+//   - Expressions are those of the HL7 validator: an issue about an unknown or a
+//     missing element stands on its parent, the variant of a choice is written
+//     Observation.value.ofType(Quantity), a twin as the element that it is of.
 //   - At most 100 issues of a record are kept, then one that says so.
 package parse

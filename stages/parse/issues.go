@@ -170,28 +170,11 @@ func (p *Parser) unknown(i, at int) {
 	for c := uint32(at) + 1; c < uint32(len(p.nodes)); c = after(p.nodes, c) {
 		if p.nodes[c].Flags&fhir.FlagUnknown != 0 && string(p.unescaped(keyBefore(p.d, &p.nodes[c]))) == key {
 			p.structure(i, 0, "element '%s' occurs twice", cut([]byte(key)))
-			p.appendName(key)
 			return
 		}
 	}
 	typ := p.nodes[at].Type
 	p.structure(i, 0, "unknown element '%s'%s", cut([]byte(key)), suggestElement(typ, key))
-	p.appendName(key)
-}
-
-// appendName adds an unknown member's name to the path of the last issue.
-func (p *Parser) appendName(key string) {
-	if len(key) > 64 {
-		return
-	}
-	for i := range len(key) {
-		if c := key[i]; c != '_' && (c|0x20 < 'a' || c|0x20 > 'z') && (i == 0 || c-'0' > 9) {
-			return
-		}
-	}
-	if last := &p.issues[len(p.issues)-1]; key != "" && last.Code == fhir.CodeStructure {
-		last.Expression += "." + key
-	}
 }
 
 // keyBefore gives the text of the key whose value is n: the first quote to the
@@ -232,17 +215,9 @@ func (p *Parser) missing(at int, typ r4.TypeID, mask uint64) {
 			}
 			name := el.Name
 			if el.Choice != "" {
-				name = el.Choice
+				name = el.Choice + "[x]"
 			}
-			shown := name
-			if el.Choice != "" {
-				shown += "[x]"
-			}
-			n := len(p.issues)
-			p.add(fhir.Error, fhir.CodeRequired, int(p.nodes[at].Start), 0, "element '%s' is missing; expected at least %d", []any{shown, el.Min})
-			if len(p.issues) > n && p.issues[n].Code == fhir.CodeRequired {
-				p.issues[n].Expression += "." + name
-			}
+			p.add(fhir.Error, fhir.CodeRequired, int(p.nodes[at].Start), 0, "element '%s' is missing; expected at least %d", []any{name, el.Min})
 			break
 		}
 	}

@@ -1,6 +1,7 @@
 package parse
 
 import (
+	"bytes"
 	"slices"
 
 	"github.com/fhirlake/fhirlake/fhir"
@@ -94,6 +95,10 @@ func (p *Parser) document() bool {
 	i := p.space(p.start)
 	if i >= len(p.d) {
 		p.fatal(i, "text is empty; expected a resource")
+		return false
+	}
+	if bytes.HasPrefix(p.d[i:], []byte("\xEF\xBB\xBF")) {
+		p.fatal(i, "text begins with a byte order mark; expected a resource")
 		return false
 	}
 	object := p.d[i] == '{'
