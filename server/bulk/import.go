@@ -1,0 +1,309 @@
+// Package bulk runs bulk jobs over one data store: it wires sources, stages and
+// sinks into a pipeline, publishes what came out and keeps the job's record. The
+// command line and the server's API both start jobs here.
+//
+// Read [Import] first.
+package bulk
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"time"
+
+	"github.com/fhirlake/fhirlake/pipeline"
+	"github.com/fhirlake/fhirlake/sinks/ids"
+	"github.com/fhirlake/fhirlake/sinks/parquet"
+	"github.com/fhirlake/fhirlake/sinks/rawlog"
+	"github.com/fhirlake/fhirlake/sinks/reject"
+	"github.com/fhirlake/fhirlake/sources/bundle"
+	"github.com/fhirlake/fhirlake/sources/ndjson"
+	"github.com/fhirlake/fhirlake/stages/identify"
+	"github.com/fhirlake/fhirlake/stages/parse"
+	"github.com/fhirlake/fhirlake/stages/shred"
+	"github.com/fhirlake/fhirlake/store/catalog"
+	"github.com/fhirlake/fhirlake/store/root"
+	"github.com/fhirlake/fhirlake/store/snapshot"
+)
+
+// ImportOptions says what to import into which data store. The caller owns the
+// root.
+type ImportOptions struct {
+	Root      *root.Root
+	Catalog   *catalog.Catalog
+	Datastore *catalog.DataStore
+
+	Inputs []string  // files, folders, globs, "-" for Stdin
+	Stdin  io.Reader //
+	Report string    // folder for the report; "" for none
+
+	Workers int              // 0: GOMAXPROCS
+	Memory  int64            // bytes for what is in flight; 0: the pipeline's default
+	Now     func() time.Time // nil: time.Now; gives the job's one meta.lastUpdated
+	NewID   func() string    // UUIDs of segments; nil: random
+	JobName string
+	Monitor *pipeline.Monitor // shows the figures of the running job; may be nil
+}
+
+// ImportResult is what an import came to. Resources is the sum of Imported,
+// Unchanged, Duplicates and Rejected.
+type ImportResult struct {
+	Files      int64  `json:"files"`
+	Bytes      int64  `json:"bytes"` // of uncompressed input
+	Resources  int64  `json:"resources"`
+	Imported   int64  `json:"imported"`   // new and changed
+	Unchanged  int64  `json:"unchanged"`  // the store had the same content
+	Duplicates int64  `json:"duplicates"` // a later line of the job has the same id
+	Rejected   int64  `json:"rejected"`
+	JobID      string `json:"jobId"`
+	Snapshot   int64  `json:"snapshot"` // number of the manifest that shows the result
+
+	DecimalsOutOfRange int64            `json:"decimalsOutOfRange,omitempty"` // have no DECIMAL twin
+	Sample             []reject.Reject  `json:"-"`                            // the first rejects
+	Figures            pipeline.Figures `json:"-"`
+}
+
+// Import runs one import job to its end. When it returns an error nothing of the
+// job is visible and the job's record says FAILED and why.
+func Import(ctx context.Context, o ImportOptions) (*ImportResult, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.NewID == nil {
+		o.NewID = randomUUID
+	}
+	// The source comes first: a wrong path is no job.
+	src, err := ndjson.Open(ctx, o.Inputs, ndjson.Options{Stdin: o.Stdin})
+	if err != nil {
+		return nil, err
+	}
+	j, err := newImport(o)
+	if err != nil {
+		return nil, errors.Join(err, src.Close())
+	}
+	res, err := j.run(ctx, bundle.Unwrap(src))
+	if err := j.end(res, err); err != nil {
+		return nil, err
+	}
+	return res, nil
+}
+
+// importJob is one import on its way.
+type importJob struct {
+	ImportOptions
+	now   time.Time
+	job   catalog.Job
+	store *snapshot.Store
+	files []reject.FileCount
+}
+
+func newImport(o ImportOptions) (*importJob, error) {
+	dir := o.Root.DatastoreDir(o.Datastore.ID)
+	store, err := snapshot.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	// What a killed job left is in nobody's way, but takes space.
+	if _, err := store.Sweep(); err != nil {
+		return nil, err
+	}
+	j := &importJob{ImportOptions: o, now: o.Now().UTC().Truncate(time.Millisecond), store: store}
+	id, err := o.Catalog.NewJobID()
+	if err != nil {
+		return nil, err
+	}
+	j.job = catalog.Job{Kind: catalog.Import, Inputs: o.Inputs, Report: o.Report}
+	j.job.ID, j.job.Name, j.job.DatastoreID = id, o.JobName, o.Datastore.ID
+	j.job.Status, j.job.SubmitTime = catalog.JobInProgress, catalog.At(j.now)
+	return j, o.Catalog.PutJob(&j.job)
+}
+
+func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult, error) {
+	closed := false
+	defer func() {
+		if !closed {
+			src.Close()
+		}
+	}()
+	base, release, err := j.store.Current()
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	index, err := snapshot.OpenIndex(j.store.Dir(), base)
+	if err != nil {
+		return nil, err
+	}
+	defer index.Close()
+	secret, err := hex.DecodeString(j.Datastore.HashKey)
+	if err != nil {
+		return nil, fmt.Errorf("data store %s: the hash key is not hexadecimal", j.Datastore.ID)
+	}
+	var versions identify.Versions
+	if !index.Empty() {
+		versions = indexVersions{index}
+	}
+	identifier, err := identify.New(secret, versions)
+	if err != nil {
+		return nil, err
+	}
+
+	builder := snapshot.NewBuilder(j.store.Dir(), base, j.NewID)
+	columns := parquet.New(builder, parquet.Options{})
+	log := rawlog.New(builder, j.now)
+	entries := ids.New(j.store.Dir(), ids.Rel(base.Number+1, j.job.ID), j.now)
+	report := reject.New(j.Report, j.now)
+	closed = true // Run closes it
+	figures, err := pipeline.Run(ctx, pipeline.Config{
+		Source: src,
+		Stages: []pipeline.Stage{parse.New(), identifier, shred.New(j.now)},
+		// The columns come first: they decide where a segment ends.
+		Sinks:   []pipeline.Sink{columns, log, entries, report},
+		Workers: j.Workers,
+		Memory:  j.Memory,
+		Monitor: j.Monitor,
+	})
+	if err != nil {
+		return nil, err
+	}
+	settled := entries.Result()
+	j.files = report.Files()
+	res := &ImportResult{
+		Files:      int64(len(j.files)),
+		Bytes:      figures.Bytes,
+		Resources:  figures.Records,
+		Imported:   settled.Entries,
+		Unchanged:  settled.Unchanged,
+		Duplicates: settled.Duplicates,
+		Rejected:   figures.Rejected,
+		JobID:      j.job.ID,
+		Snapshot:   base.Number,
+		Sample:     report.Sample(),
+		Figures:    figures,
+
+		DecimalsOutOfRange: columns.DecimalsWithoutTwin(),
+	}
+	if settled.Entries == 0 {
+		return res, nil
+	}
+	m, err := j.store.Publish(builder, snapshot.PublishOptions{
+		JobID: j.job.ID, Now: j.now, IDs: settled.IDs, Entries: settled.Entries,
+		Superseded: settled.Superseded, KeepVersions: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	res.Snapshot = m.Number
+	return res, nil
+}
+
+// end records how the job ended, writes the report's manifest and removes what
+// nothing names any more.
+func (j *importJob) end(res *ImportResult, err error) error {
+	j.job.EndTime = catalog.At(j.Now())
+	if err != nil {
+		j.job.Status, j.job.Message = catalog.JobFailed, err.Error()
+		_, sweepErr := j.store.Sweep()
+		return errors.Join(err, sweepErr, j.Catalog.PutJob(&j.job))
+	}
+	j.job.Status, j.job.Snapshot, j.job.Progress = catalog.JobCompleted, res.Snapshot, j.progress(res)
+	if res.Rejected > 0 {
+		j.job.Status = catalog.JobCompletedWithErrors
+	}
+	if j.Report != "" {
+		if err := j.writeReportManifest(res); err != nil {
+			return err
+		}
+	}
+	_, sweepErr := j.store.Sweep()
+	return errors.Join(sweepErr, j.Catalog.PutJob(&j.job))
+}
+
+func (j *importJob) progress(res *ImportResult) *catalog.JobProgressReport {
+	p := &catalog.JobProgressReport{
+		ScannedFiles:      res.Files,
+		ScannedMB:         float64(res.Bytes) / 1e6,
+		ScannedResources:  res.Resources,
+		ImportedResources: res.Resources - res.Rejected,
+		RejectedResources: res.Rejected,
+	}
+	for _, f := range j.files {
+		if f.Rejected > 0 {
+			p.FilesWithRejects++
+		}
+		if f.Accepted > 0 {
+			p.ImportedFiles++
+		}
+	}
+	if s := res.Figures.Elapsed.Seconds(); s > 0 {
+		p.MegabytesPerSecond = float64(res.Bytes) / 1e6 / s
+	}
+	return p
+}
+
+// reportManifest is Manifest.json as HealthLake writes it.
+type reportManifest struct {
+	Input struct {
+		S3URI string `json:"s3Uri"`
+	} `json:"inputDataConfig"`
+	Output struct {
+		S3URI string `json:"s3Uri"`
+		KeyID string `json:"encryptionKeyID"`
+	} `json:"outputDataConfig"`
+	Success struct {
+		URI string `json:"successOutputS3Uri"`
+	} `json:"successOutput"`
+	Failure struct {
+		URI string `json:"failureOutputS3Uri"`
+	} `json:"failureOutput"`
+	ScannedFiles      int64   `json:"numberOfScannedFiles"`
+	ImportedFiles     int64   `json:"numberOfFilesImported"`
+	ScannedMB         float64 `json:"sizeOfScannedFilesInMB"`
+	ImportedMB        float64 `json:"sizeOfDataImportedSuccessfullyInMB"`
+	ScannedResources  int64   `json:"numberOfResourcesScanned"`
+	ImportedResources int64   `json:"numberOfResourcesImportedSuccessfully"`
+	CustomerErrors    int64   `json:"numberOfResourcesWithCustomerError"`
+	ServerErrors      int64   `json:"numberOfResourcesWithServerError"`
+}
+
+func (j *importJob) writeReportManifest(res *ImportResult) error {
+	p := j.job.Progress
+	m := reportManifest{
+		ScannedFiles:      p.ScannedFiles,
+		ImportedFiles:     p.ImportedFiles,
+		ScannedMB:         p.ScannedMB,
+		ImportedMB:        p.ScannedMB,
+		ScannedResources:  p.ScannedResources,
+		ImportedResources: p.ImportedResources,
+		CustomerErrors:    p.RejectedResources,
+	}
+	if len(j.Inputs) > 0 {
+		m.Input.S3URI = j.Inputs[0]
+	}
+	m.Output.S3URI = j.Report
+	m.Success.URI = filepath.Join(j.Report, "SUCCESS")
+	m.Failure.URI = filepath.Join(j.Report, "FAILURE")
+	b, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	return reject.WriteManifest(j.Report, append(b, '\n'))
+}
+
+// indexVersions lets the identify stage ask the id indexes.
+type indexVersions struct{ index *snapshot.Index }
+
+func (v indexVersions) NewLookup() func([2]uint64) (identify.Version, bool, error) {
+	var buf []byte
+	return func(key [2]uint64) (identify.Version, bool, error) {
+		e, ok, err := v.index.Latest(key, &buf)
+		return identify.Version{
+			Content: e.Content, Number: e.Version,
+			Segment: e.Address.Segment, Row: e.Address.Row,
+		}, ok, err
+	}
+}
