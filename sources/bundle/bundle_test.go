@@ -11,6 +11,7 @@ import (
 
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/pipeline"
+	"github.com/fhirlake/fhirlake/pipeline/pipetest"
 	"github.com/fhirlake/fhirlake/sources/bundle"
 )
 
@@ -21,6 +22,9 @@ type lines struct{ text string }
 var file = &pipeline.File{Name: "in.ndjson"}
 
 func (s *lines) Next(ctx context.Context, b *pipeline.Batch) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if s.text == "" {
 		return io.EOF
 	}
@@ -42,6 +46,7 @@ func (s *lines) Next(ctx context.Context, b *pipeline.Batch) error {
 		}
 	}
 	s.text = ""
+	b.Pad()
 	return nil
 }
 
@@ -168,6 +173,13 @@ func TestUnwrap(t *testing.T) {
 	if _, _, _, src := unwrap(t, strings.ReplaceAll(tests[9].text, "\n", " ")); src.Ignored() != 5 {
 		t.Errorf("%s: ignored %d entries, want 5", tests[9].name, src.Ignored())
 	}
+}
+
+func TestIsASource(t *testing.T) {
+	text := bigBundle(3000) + "\n{}\nREJECT\n" + bigBundle(3)
+	pipetest.TestSource(t, func(*testing.T) pipeline.Source {
+		return bundle.Unwrap(&lines{text})
+	})
 }
 
 // A big Bundle is spread over several batches.

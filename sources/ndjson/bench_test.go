@@ -3,7 +3,6 @@ package ndjson_test
 import (
 	"context"
 	"io"
-	"strings"
 	"testing"
 
 	"github.com/fhirlake/fhirlake/pipeline"
@@ -36,5 +35,4 @@ func BenchmarkNext(b *testing.B) {
 			}
 		})
 	}
-	_ = strings.Repeat
 }

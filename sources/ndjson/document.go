@@ -65,7 +65,7 @@ func looksLikeDocument(head []byte) bool {
 	}
 	var scan jsonScan
 	scan.feed(head[:n])
-	if scan.closed || scan.broken || scan.str {
+	if scan.closed || scan.broken || scan.str || blank(head[n:]) {
 		return false
 	}
 	for head = head[n+1:]; len(head) > 0; head = head[n+1:] {
