@@ -146,6 +146,10 @@ func TestUnwrap(t *testing.T) {
 {"resource":{"resourceType":"Patient","id":"q"},"request":{"method":"POST"}}]}`,
 			[]string{`1[5] {"resourceType":"Patient","id":"q"}`},
 		},
+		{
+			"entry-twice", `{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Basic","id":"a"}}],"entry":[{"resource":{"resourceType":"Basic","id":"b"}}]}`,
+			[]string{`1[0] {"resourceType":"Basic","id":"a"}`, `1[0] {"resourceType":"Basic","id":"b"}`},
+		},
 		{"no-entries", `{"resourceType":"Bundle","entry":[]}` + "\n" + `{"resourceType":"Bundle"}`, nil},
 		{"broken", `{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Basic"}]}`, []string{`1 {"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Basic"}]}`}},
 		{"tail", `{"resourceType":"Bundle","entry":[]} x`, []string{`1 {"resourceType":"Bundle","entry":[]} x`}},

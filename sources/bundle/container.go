@@ -63,104 +63,111 @@ func mayBeBundle(text []byte) bool {
 	return bytes.Contains(text, quotedBundle)
 }
 
-// parseBundle takes a Bundle apart. ok is false when the text is none or its
-// JSON is broken where it was looked at.
+// parseBundle takes a Bundle apart, in one pass over its text. ok is false when
+// the text is none or its JSON is broken where it was looked at.
 func parseBundle(text []byte) (c *container, ok bool) {
 	c = &container{text: text}
 	isBundle := false
-	var entries int
-	end, ok := members(text, space(text, 0), func(key []byte, start, end int) bool {
+	end, ok := members(text, space(text, 0), func(key []byte, start int) (end int, ok bool) {
+		if string(key) == "entry" {
+			return c.findEntries(start)
+		}
+		if end, ok = value(text, start); !ok {
+			return 0, false
+		}
 		switch string(key) {
 		case "resourceType":
 			isBundle = bytes.Equal(text[start:end], quotedBundle)
-			return isBundle
+			return end, isBundle
 		case "id":
 			c.hasID = text[start] == '"'
 		case "type":
 			c.kind = string(stringValue(text[start:end]))
-		case "entry":
-			entries = start
-			return text[start] == '['
 		}
-		return true
+		return end, true
 	})
 	if !ok || !isBundle || space(text, end) != len(text) {
-		return nil, false
-	}
-	if entries > 0 && !c.findEntries(entries) {
 		return nil, false
 	}
 	c.assign()
 	return c, true
 }
 
-// findEntries reads the array at i.
-func (c *container) findEntries(i int) bool {
+// findEntries reads the array of entries at i and gives the index after it.
+func (c *container) findEntries(i int) (end int, ok bool) {
 	t := c.text
+	if i >= len(t) || t[i] != '[' {
+		return 0, false
+	}
 	i = space(t, i+1)
 	if i < len(t) && t[i] == ']' {
-		return true
+		return i + 1, true
 	}
 	for n := int32(0); ; n++ {
-		e := entry{index: n}
-		end, ok := members(t, i, func(key []byte, start, end int) bool {
+		c.entries = append(c.entries, entry{index: n})
+		e := &c.entries[len(c.entries)-1] // a second array (a broken Bundle) goes on behind
+		end, ok := members(t, i, func(key []byte, start int) (end int, ok bool) {
 			switch string(key) {
-			case "fullUrl":
-				e.fullURL = stringValue(t[start:end])
 			case "resource":
-				if t[start] != '{' {
-					return false
-				}
-				e.start, e.end = start, end
+				e.start = start
+				e.end, ok = e.readResource(t, start)
+				return e.end, ok
 			case "request":
-				if t[start] != '{' {
-					return false
-				}
-				_, ok := members(t, start, func(key []byte, start, end int) bool {
-					switch string(key) {
-					case "method":
-						e.method = stringValue(t[start:end])
-					case "url":
-						e.url = stringValue(t[start:end])
-					}
-					return true
-				})
-				return ok
+				return e.readRequest(t, start)
 			}
-			return true
+			end, ok = value(t, start)
+			if ok && string(key) == "fullUrl" {
+				e.fullURL = stringValue(t[start:end])
+			}
+			return end, ok
 		})
 		if !ok {
-			return false
+			return 0, false
 		}
-		if e.start > 0 {
-			if _, ok := members(t, e.start, func(key []byte, start, end int) bool {
-				switch string(key) {
-				case "resourceType":
-					e.resourceType, e.typeEnd = stringValue(t[start:end]), end
-				case "id":
-					e.id = stringValue(t[start:end])
-					if e.id == nil {
-						e.id = []byte{} // something that is no string: the parser says so
-					}
-				}
-				return true
-			}); !ok {
-				return false
+		if i = space(t, end); i == len(t) {
+			return 0, false
+		}
+		switch t[i] {
+		case ']':
+			return i + 1, true
+		case ',':
+			i = space(t, i+1)
+		default:
+			return 0, false
+		}
+	}
+}
+
+func (e *entry) readResource(t []byte, i int) (end int, ok bool) {
+	return members(t, i, func(key []byte, start int) (end int, ok bool) {
+		if end, ok = value(t, start); !ok {
+			return 0, false
+		}
+		switch string(key) {
+		case "resourceType":
+			e.resourceType, e.typeEnd = stringValue(t[start:end]), end
+		case "id":
+			if e.id = stringValue(t[start:end]); e.id == nil {
+				e.id = []byte{} // no string: the parser says so
 			}
 		}
-		c.entries = append(c.entries, e)
-		i = space(t, end)
-		if i == len(t) {
-			return false
+		return end, true
+	})
+}
+
+func (e *entry) readRequest(t []byte, i int) (end int, ok bool) {
+	return members(t, i, func(key []byte, start int) (end int, ok bool) {
+		if end, ok = value(t, start); !ok {
+			return 0, false
 		}
-		if t[i] == ']' {
-			return true
+		switch string(key) {
+		case "method":
+			e.method = stringValue(t[start:end])
+		case "url":
+			e.url = stringValue(t[start:end])
 		}
-		if t[i] != ',' {
-			return false
-		}
-		i = space(t, i+1)
-	}
+		return end, true
+	})
 }
 
 // assign gives ids to resources that lack them and notes what references to
@@ -269,9 +276,9 @@ func isReference(text []byte) bool {
 }
 
 // members calls f with each member of the object at i: its name without quotes
-// and the span of its value. It gives the index after the object; ok is false
-// when the text is broken or f says so.
-func members(t []byte, i int, f func(key []byte, start, end int) bool) (end int, ok bool) {
+// and the start of its value, whose end f gives. It gives the index after the
+// object; ok is false when the text is broken or f says so.
+func members(t []byte, i int, f func(key []byte, start int) (end int, ok bool)) (end int, ok bool) {
 	if i >= len(t) || t[i] != '{' {
 		return 0, false
 	}
@@ -292,8 +299,8 @@ func members(t []byte, i int, f func(key []byte, start, end int) bool) (end int,
 			return 0, false
 		}
 		start := space(t, i+1)
-		end, ok := value(t, start)
-		if !ok || !f(key, start, end) {
+		end, ok := f(key, start)
+		if !ok {
 			return 0, false
 		}
 		if i = space(t, end); i >= len(t) {

@@ -209,7 +209,10 @@ func TestRealData(t *testing.T) {
 	}
 	dir := filepath.Join(root, "synthea-small")
 	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("no test data: %v", err)
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("no test data: %v", err)
+		}
+		t.Skipf("no test data; set FHIRLAKE_TESTDATA: %v", err)
 	}
 	src := open(t, ndjson.Options{}, dir)
 	got, err := readAll(t, src)

@@ -34,14 +34,13 @@ import (
 const (
 	DefaultBatchSize = 1 << 20
 	DefaultMaxLine   = 256 << 20
-	DefaultReadAhead = 32 << 20
 )
 
 // Options of a source. The zero value is usable.
 type Options struct {
 	BatchSize int       // bytes of lines in a batch, about; 0: DefaultBatchSize
 	MaxLine   int       // a longer line is rejected, a longer document ends the job; 0: DefaultMaxLine
-	ReadAhead int64     // bytes of blocks read ahead; 0: DefaultReadAhead
+	ReadAhead int64     // bytes of blocks read ahead; 0: two batches for each reader and two more
 	Readers   int       // goroutines that read and decompress; 0: GOMAXPROCS
 	Stdin     io.Reader // what the input - reads; nil: - is an error
 }
@@ -53,11 +52,13 @@ func (o Options) withDefaults() Options {
 	if o.MaxLine <= 0 {
 		o.MaxLine = DefaultMaxLine
 	}
-	if o.ReadAhead <= 0 {
-		o.ReadAhead = DefaultReadAhead
-	}
 	if o.Readers <= 0 {
 		o.Readers = runtime.GOMAXPROCS(0)
+	}
+	if o.ReadAhead <= 0 {
+		// Few, so that buffers come back while they are in cache: on 2 cores
+		// 4 MiB read a cached file about 1.5 times as fast as 32 MiB.
+		o.ReadAhead = 2 * int64(o.Readers+1) * int64(o.BatchSize)
 	}
 	// Offsets in a batch are 32 bits wide.
 	o.BatchSize = min(o.BatchSize, 1<<30)
@@ -92,6 +93,7 @@ type Source struct {
 	fresh   int       // index in units of the first that no reader has taken
 	planned bool      // no unit will come any more
 	queued  int64     // bytes of all blocks in units
+	wanted  bool      // Next waits, and nothing is there
 	closed  bool
 }
 
@@ -196,6 +198,7 @@ func (s *Source) pop(ctx context.Context) (*block, *unit, error) {
 				u.blocks[0] = nil
 				u.blocks = u.blocks[1:]
 				s.queued -= blk.size()
+				s.wanted = false
 				s.room.Broadcast()
 				return blk, u, nil
 			}
@@ -219,6 +222,10 @@ func (s *Source) pop(ctx context.Context) (*block, *unit, error) {
 				s.ready.Broadcast()
 			})
 			defer stop()
+		}
+		if !s.wanted {
+			s.wanted = true
+			s.room.Broadcast()
 		}
 		s.ready.Wait()
 	}

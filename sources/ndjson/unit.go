@@ -273,12 +273,12 @@ func (s *Source) push(u *unit, b *block) error {
 }
 
 // waitTurn waits until Next has taken everything before the block that u is
-// about to make.
+// about to make, and asks for it: its caller has room for more then.
 func (s *Source) waitTurn(u *unit) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for !s.closed {
-		if s.units[0] == u && len(u.blocks) == 0 {
+		if s.wanted && s.units[0] == u && len(u.blocks) == 0 {
 			return nil
 		}
 		s.room.Wait()
