@@ -1,0 +1,166 @@
+package duck
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/fhirlake/fhirlake/fhir/r4"
+	"github.com/fhirlake/fhirlake/store/snapshot"
+)
+
+// catalogWords are what a query has that looks at the list of tables: such a
+// query gets all views.
+var catalogWords = []string{"show", "information_schema", "duckdb_", "pragma_", "pg_catalog", "sqlite_", "query_table", "query"}
+
+// viewState tells how far a view is made. The list of tables has all types, but
+// the columns of a type without data cost up to 0.1 s to make, so until a query
+// names it such a type has the first few alone.
+type viewState uint8
+
+const (
+	absent viewState = iota
+	narrow
+	whole
+)
+
+// needViews makes the views that a query may use: of each type whose name
+// occurs in its text as a word. A word in a string or comment makes a view for
+// nothing; that costs time, never correctness.
+func (d *DB) needViews(ctx context.Context, query string) error {
+	words := map[string]bool{}
+	for _, w := range strings.FieldsFunc(strings.ToLower(query), func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '_')
+	}) {
+		words[w] = true
+	}
+	all := false
+	for _, c := range catalogWords {
+		for w := range words {
+			all = all || strings.HasPrefix(w, c)
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, id := range r4.ResourceTypes() {
+		name := id.String()
+		want := absent
+		switch {
+		case words[strings.ToLower(name)] || all && len(d.types[name]) > 0:
+			want = whole
+		case all:
+			want = narrow
+		}
+		if d.made[name] >= want {
+			continue
+		}
+		if err := d.makeView(ctx, id, name, want); err != nil {
+			return fmt.Errorf("make view %s: %w", name, err)
+		}
+		d.made[name] = want
+	}
+	return nil
+}
+
+func (d *DB) makeView(ctx context.Context, id r4.TypeID, name string, want viewState) error {
+	segments := d.types[name]
+	if len(segments) == 0 {
+		_, err := d.db.ExecContext(ctx, "CREATE OR REPLACE VIEW "+ident(name)+" AS "+emptyView(id, want == whole))
+		return err
+	}
+	dirty := false
+	for _, s := range segments {
+		dirty = dirty || s.Superseded != nil
+	}
+	if dirty {
+		if err := d.loadBitmaps(ctx, name, segments); err != nil {
+			return err
+		}
+	}
+	_, err := d.db.ExecContext(ctx, "CREATE OR REPLACE VIEW "+ident(name)+" AS "+d.viewText(name, segments, dirty))
+	return err
+}
+
+// viewText is the query of a view. file_index and file_row_number are virtual
+// columns of read_parquet: they can be asked for and are not in *.
+func (d *DB) viewText(name string, segments []*snapshot.Segment, dirty bool) string {
+	var b strings.Builder
+	b.WriteString("SELECT t.* FROM read_parquet([")
+	for i, s := range segments {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(quote(d.o.Store.Path(&s.Columns)))
+	}
+	// Without union_by_name DuckDB drops in silence what the first file has
+	// not; hive_partitioning would make columns of a path with "=" in it.
+	b.WriteString("], union_by_name=true, hive_partitioning=false) AS t")
+	if dirty {
+		fmt.Fprintf(&b, " LEFT JOIN fhirlake.%s AS s ON s.file = t.file_index"+
+			" WHERE s.file IS NULL OR get_bit(s.bits, t.file_row_number::INTEGER) = 0", ident(name))
+	}
+	return b.String()
+}
+
+// loadBitmaps makes the table that a view joins: for each file with superseded
+// rows, one bit for each of its rows. A table with a line for each superseded
+// row takes 100 times the memory and is slower where rows are many
+// (docs/decisions/0013).
+func (d *DB) loadBitmaps(ctx context.Context, name string, segments []*snapshot.Segment) error {
+	table := "fhirlake." + ident(name)
+	if _, err := d.db.ExecContext(ctx, "CREATE OR REPLACE TABLE "+table+" (file UBIGINT, bits BIT)"); err != nil {
+		return err
+	}
+	for i, s := range segments {
+		rows, err := d.o.Store.Superseded(s)
+		if err != nil {
+			return err
+		}
+		if rows == nil {
+			continue
+		}
+		text := make([]byte, s.Rows)
+		for j := range text {
+			text[j] = '0'
+		}
+		for it := rows.Iterator(); it.HasNext(); {
+			text[it.Next()] = '1'
+		}
+		if _, err := d.db.ExecContext(ctx, "INSERT INTO "+table+" VALUES (?, ?::BIT)", i, string(text)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nearest finds the resource type that a misspelt name may mean.
+func nearest(name string) string {
+	name = strings.ToLower(name)
+	best, at := "", 1+len(name)/3
+	for _, id := range r4.ResourceTypes() {
+		if n := distance(name, strings.ToLower(id.String())); n <= at {
+			best, at = id.String(), n-1
+		}
+	}
+	return best
+}
+
+// distance is the number of letters to change, add or drop (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
+		}
+	}
+	return row[len(b)]
+}
