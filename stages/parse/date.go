@@ -27,7 +27,7 @@ func temporalEnd(d []byte, i int, prim r4.Primitive) int {
 	}
 	b := d[i : i+pad : i+pad]
 	x := load8(b, 0) ^ patternDate
-	if (x|x+limitDate)&highs != 0 {
+	if (x|(x+limitDate))&highs != 0 {
 		return shortDate(b, i, prim)
 	}
 	if x&0xFFFFFFFF == 0 {
@@ -95,7 +95,7 @@ func timeEnd(d []byte, i int) int {
 		return 0
 	}
 	x := load8(d, i) ^ patternTime
-	if (x|x+limitTime)&highs != 0 {
+	if (x|(x+limitTime))&highs != 0 {
 		return 0
 	}
 	hour := byte(x)*10 + byte(x>>8)

@@ -18,7 +18,7 @@
 // Keys are guessed, not read: the element that followed this one last time is
 // most likely the one that follows now, and two to four word compares of the text
 // with `"name":` settle it. Only a wrong guess scans the key and looks it up. In
-// bulk data nine keys of ten are guessed. Strings are scanned eight bytes at a
+// bulk data most keys are guessed. Strings are scanned eight bytes at a
 // time for the bytes that need care ([special]); what cannot have spaces (codes,
 // URIs) is scanned for these too, so checking it costs nothing more. Dates are
 // checked eight digits at a time where they stand.

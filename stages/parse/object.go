@@ -13,49 +13,66 @@ func (p *Parser) object(i int, e r4.ElementID, typ r4.TypeID, flags fhir.NodeFla
 	if p.depth++; p.depth > MaxDepth {
 		return p.tooDeep(i)
 	}
-	d := p.d
-	members := p.table.members
 	i++
-	if i >= len(d) || d[i] != '"' {
-		if i = p.space(i); i < len(d) && d[i] == '}' {
-			p.structure(int(p.nodes[at].Start), 0, "object is empty; expected at least one member")
-			goto end
-		}
+	if i < len(p.d) && p.d[i] == '"' {
+		i = p.members(i, at, typ)
+	} else if i = p.space(i); i < len(p.d) && p.d[i] == '}' {
+		p.structure(int(p.nodes[at].Start), 0, "object is empty; expected at least one member")
+	} else {
+		i = p.members(i, at, typ)
 	}
-	{
-		var seen, twins uint64 // one bit a slot
-		var typed, check bool  // resourceType was there; twins or nulls were there
-		guess := &p.firsts[typ]
-		for {
-			if len(p.nodes) == cap(p.nodes) {
-				p.grow()
+	if i < 0 {
+		return i
+	}
+	i++
+	p.closed(at, i)
+	return i
+}
+
+// members reads the members of the object p.nodes[at], which has type typ, from i
+// on, and returns the offset of its closing brace.
+func (p *Parser) members(i, at int, typ r4.TypeID) int {
+	d := p.d
+	table := p.table.members
+	var seen, twins uint64 // one bit a slot
+	var typed, check bool  // resourceType was there; twins or nulls were there
+	guess := &p.firsts[typ]
+	for {
+		if len(p.nodes) == cap(p.nodes) {
+			p.grow()
+		}
+		if i < len(d) && d[i] <= ' ' {
+			i = p.space(i)
+		}
+		id := *guess
+		m := &table[id]
+		if i+maxGuess <= len(d) && m.begins(load8(d, i), load8(d, i+8)) && (m.size <= 16 || m.ends(d[i:i+int(m.size)])) {
+			i += int(m.size)
+		} else {
+			var twin bool
+			key := i
+			if i, id, twin = p.key(i, typ); i < 0 {
+				return i
 			}
-			id := *guess
-			m := &members[id]
-			if i < len(d) && d[i] <= ' ' {
-				i = p.space(i)
-			}
-			if i+maxGuess <= len(d) && m.begins(load8(d, i), load8(d, i+8)) && (m.size <= 16 || m.ends(d[i:i+int(m.size)])) {
-				i += int(m.size)
-			} else {
-				var twin bool
-				key := i
-				if i, id, twin = p.key(i, typ); i < 0 {
-					return i
+			m = &table[id]
+			switch {
+			case twin:
+				if (seen|twins)&m.bit != 0 {
+					p.repeatedTwin(key, id, at)
 				}
-				m = &members[id]
-				if id == 0 || twin {
-					if i = p.oddMember(key, i, id, twin, at, seen, twins); i < 0 {
-						return i
-					}
-					if twin {
-						twins |= m.bit
-						check = true
-					}
-					goto separator
-				}
+				twins |= m.bit
+				check = true
+				i = p.twin(i, id, m)
+				m = nil
+			case id == 0:
+				p.unknown(key, at)
+				i = p.untyped(i, fhir.FlagUnknown)
+				m = nil
+			default:
 				*guess = id
 			}
+		}
+		if m != nil { // neither a twin nor unknown
 			guess = &p.follows[id]
 			if (seen|twins)&m.bit != 0 {
 				p.repeated(i, id, at, seen&m.bit != 0)
@@ -91,35 +108,31 @@ func (p *Parser) object(i int, e r4.ElementID, typ r4.TypeID, flags fhir.NodeFla
 				guess = &p.seconds[typ]
 				i = p.primitive(i, id, m)
 			}
-			if i < 0 {
+		}
+		if i < 0 {
+			return i
+		}
+		if i < len(d) && d[i] == ',' {
+			i++
+			continue
+		}
+		if i >= len(d) || d[i] != '}' {
+			var c byte
+			if i, c = p.separator(i, '}'); i < 0 {
 				return i
-			}
-		separator:
-			if i < len(d) && d[i] == ',' {
+			} else if c == ',' {
 				i++
 				continue
 			}
-			if i >= len(d) || d[i] != '}' {
-				var c byte
-				if i, c = p.separator(i, '}'); i < 0 {
-					return i
-				} else if c == ',' {
-					i++
-					continue
-				}
-			}
-			break
 		}
-		if missing := p.table.required[typ] &^ (seen | twins); missing != 0 {
-			p.missing(at, typ, missing)
-		}
-		if check {
-			p.checkTwins(at)
-		}
+		break
 	}
-end:
-	i++
-	p.closed(at, i)
+	if missing := p.table.required[typ] &^ (seen | twins); missing != 0 {
+		p.missing(at, typ, missing)
+	}
+	if check {
+		p.checkTwins(at)
+	}
 	return i
 }
 

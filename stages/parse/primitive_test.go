@@ -1,8 +1,10 @@
 package parse_test
 
 import (
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fhirlake/fhirlake/stages/parse"
 )
@@ -52,6 +54,76 @@ func TestPrimitives(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestEveryByteOfTimes changes each byte of valid dates and times to all others and
+// compares with the regular expressions of R4 and with package time.
+func TestEveryByteOfTimes(t *testing.T) {
+	const (
+		year = `([0-9]([0-9]([0-9][1-9]|[1-9]0)|[1-9]00)|[1-9]000)`
+		day  = `-(0[1-9]|1[0-2])-(0[1-9]|[1-2][0-9]|3[0-1])`
+		hour = `([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)(\.[0-9]+)?`
+		zone = `(Z|(\+|-)((0[0-9]|1[0-3]):[0-5][0-9]|14:00))`
+	)
+	p := parse.NewParser()
+	for member, form := range map[string]string{
+		"valueDate":     `^` + year + `(-(0[1-9]|1[0-2])|` + day + `)?$`,
+		"valueDateTime": `^` + year + `(-(0[1-9]|1[0-2])|` + day + `(T` + hour + zone + `)?)?$`,
+		"valueInstant":  `^` + year + day + `T` + hour + zone + `$`,
+		"valueTime":     `^` + hour + `$`,
+	} {
+		re := regexp.MustCompile(form)
+		for _, base := range []string{
+			"2021", "2021-11", "2021-02-28", "2020-02-29", "2021-12-31", "1000-10-10", "23:59:60", "10:00:00.5",
+			"2021-02-28T10:00:00Z", "2021-02-28T23:59:59.125+14:00", "2021-02-28T20:00:00-09:30",
+		} {
+			for i := range len(base) {
+				for c := range 256 {
+					v := base[:i] + string([]byte{byte(c)}) + base[i+1:]
+					want := re.MatchString(v)
+					if want && len(v) >= 10 && v[4] == '-' {
+						_, err := time.Parse(time.DateOnly, v[:10])
+						want = err == nil
+					}
+					for _, tail := range []string{`"}]}`, `"}],"name":[{"family":"long enough to be far from the end of the text"}]}`} {
+						text := `{"resourceType":"Patient","extension":[{"url":"urn:x","` + member + `":"` + v + tail
+						if res := parseText(p, text); res.Failed() == want {
+							t.Fatalf("%q: %+v", text, res.Issues)
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestEveryByteOfStrings puts every byte at every place of a string.
+func TestEveryByteOfStrings(t *testing.T) {
+	const base = "abcdefghijklmnopqrstuvwx"
+	p := parse.NewParser()
+	for member, form := range map[string]string{
+		"valueString":       `^[ !#-\[\]-\x7f]*$`,
+		"valueCode":         `^[!#-\[\]-\x7f]+( [!#-\[\]-\x7f]+)*$`,
+		"valueUri":          `^[!#-\[\]-\x7f]*$`,
+		"valueId":           `^[A-Za-z0-9.-]{1,64}$`,
+		"valueBase64Binary": `^[A-Za-z0-9+/]+=?$`,
+	} {
+		re := regexp.MustCompile(form)
+		for i := range len(base) {
+			for c := range 256 {
+				v := base[:i] + string([]byte{byte(c)}) + base[i+1:]
+				for _, tail := range []string{`"}]}`, `"}],"name":[{"family":"long enough to be far from the end of the text"}]}`} {
+					text := `{"resourceType":"Patient","extension":[{"url":"urn:x","` + member + `":"` + v + tail
+					if c == '\\' || member == "valueBase64Binary" && c == ' ' {
+						continue // an escape, or three digits are left of a group
+					}
+					if res := parseText(p, text); res.Failed() == re.MatchString(v) {
+						t.Fatalf("%q: %+v", text, res.Issues)
+					}
+				}
+			}
+		}
 	}
 }
 
