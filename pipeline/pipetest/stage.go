@@ -51,8 +51,8 @@ func TestStage(t *testing.T, stage pipeline.Stage, open func(t *testing.T) pipel
 	}
 
 	t.Run("name", func(t *testing.T) {
-		if stage.Name() == "" || stage.Name() != stage.Name() {
-			t.Error("a stage has a name that stays")
+		if stage.Name() == "" {
+			t.Error("a stage has a name")
 		}
 	})
 	t.Run("batches-in-any-order", func(t *testing.T) {
