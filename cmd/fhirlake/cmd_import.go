@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fhirlake/fhirlake/pipeline"
+	"github.com/fhirlake/fhirlake/server/bulk"
+)
+
+// importFlags are the flags of import that `bench import` has too.
+type importFlags struct {
+	validation  string
+	nlp         string
+	searchIndex string
+	workers     int
+	memory      byteSize
+	report      string
+}
+
+func (f *importFlags) register(c *cobra.Command) {
+	f.memory = 512 << 20
+	fs := c.Flags()
+	fs.StringVar(&f.validation, "validation", "structure-only", "structure-only checks every resource against the R4 definitions")
+	fs.StringVar(&f.nlp, "nlp", "off", "read the clinical notes: off")
+	fs.StringVar(&f.searchIndex, "search-index", "off", "build the search index: off")
+	fs.IntVar(&f.workers, "workers", 0, "goroutines that parse and encode (0: one for each core)")
+	fs.Var(&f.memory, "memory", "memory that the process may use")
+	fs.StringVar(&f.report, "report", "", "folder for the report: what was taken and what was rejected, line by line")
+}
+
+// check refuses what this version cannot do, instead of ignoring it.
+func (f *importFlags) check() error {
+	switch f.validation {
+	case "structure-only":
+	case "strict", "minimal":
+		return usageError("--validation %s is not available in this version; use structure-only", f.validation)
+	default:
+		return usageError("--validation %q is none of strict, structure-only, minimal", f.validation)
+	}
+	for _, o := range []struct{ name, value string }{{"nlp", f.nlp}, {"search-index", f.searchIndex}} {
+		switch o.value {
+		case "off":
+		case "on":
+			return usageError("--%s on is not available in this version; use off", o.name)
+		default:
+			return usageError("--%s %q is neither on nor off", o.name, o.value)
+		}
+	}
+	if f.workers < 0 {
+		return usageError("--workers %d is negative", f.workers)
+	}
+	if f.memory < 64<<20 {
+		return usageError("--memory %s is too little; an import needs 64MiB at least", f.memory.String())
+	}
+	return nil
+}
+
+func newImportCommand(g *globals) *cobra.Command {
+	f := &importFlags{}
+	c := &cobra.Command{
+		Use:   "import [flags] INPUT...",
+		Short: "Import FHIR NDJSON into a data store",
+		Long: `Import reads FHIR R4 NDJSON from files, folders, globs or standard input (-),
+plain, gzip or zstd, validates every resource and publishes all of it at once
+as a new snapshot. Bundles without an id are unwrapped into their entries.
+
+Resources are stored under their type and id: a new one gets version 1, a
+changed one the next version, an identical one nothing. Lines that are no valid
+resource are rejected and counted, the rest goes in; --report says which and
+why. After an error nothing is changed.`,
+		Example: `  fhirlake import export/
+  fhirlake import --report report Patient.ndjson.gz 'obs-*.ndjson'
+  zcat big.ndjson.gz | fhirlake import --json -`,
+		Args: atLeast(1, "INPUT: files, folders, globs, or - for standard input"),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := f.check(); err != nil {
+				return err
+			}
+			return runImport(c.Context(), c, g, f, args)
+		},
+	}
+	f.register(c)
+	return c
+}
+
+func runImport(ctx context.Context, c *cobra.Command, g *globals, f *importFlags, inputs []string) error {
+	res, err := importInto(ctx, c, g, f, inputs)
+	if err != nil {
+		return err
+	}
+	if g.json {
+		if err := printJSON(c.OutOrStdout(), res); err != nil {
+			return err
+		}
+	} else {
+		printImport(c.OutOrStdout(), c.ErrOrStderr(), res, f.report)
+	}
+	if res.Rejected > 0 {
+		return exitError{code: exitRejected}
+	}
+	return nil
+}
+
+// importSummary is the result of the command: the job's and the process's.
+type importSummary struct {
+	*bulk.ImportResult
+	Seconds            float64 `json:"seconds"` // from the start of the process to publication
+	MegabytesPerSecond float64 `json:"megabytesPerSecond"`
+	ResourcesPerSecond float64 `json:"resourcesPerSecond"`
+	PeakRSSBytes       int64   `json:"peakRSSBytes"`
+}
+
+func importInto(ctx context.Context, c *cobra.Command, g *globals, f *importFlags, inputs []string) (*importSummary, error) {
+	limitMemory(int64(f.memory))
+	lake, err := openOwned(g)
+	if err != nil {
+		return nil, err
+	}
+	defer lake.Close()
+	monitor := &pipeline.Monitor{}
+	stop := watch(c.ErrOrStderr(), monitor)
+	defer stop()
+	res, err := bulk.Import(ctx, bulk.ImportOptions{
+		Root: lake.root, Catalog: lake.catalog, Datastore: lake.datastore,
+		Inputs: inputs, Stdin: c.InOrStdin(), Report: f.report,
+		Workers: f.workers, Memory: int64(f.memory) / 4, Monitor: monitor,
+	})
+	stop()
+	if err != nil {
+		return nil, err
+	}
+	s := &importSummary{ImportResult: res, PeakRSSBytes: peakRSS()}
+	s.Seconds = time.Since(started).Seconds()
+	s.MegabytesPerSecond = float64(res.Bytes) / 1e6 / s.Seconds
+	s.ResourcesPerSecond = float64(res.Resources) / s.Seconds
+	return s, nil
+}
+
+// limitMemory makes the collector keep the Go heap well below the budget: code,
+// stacks and what the kernel has not taken back yet need their part. Garbage is
+// collected early rather than often: buffers are pooled, so there is little.
+func limitMemory(budget int64) {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(budget * 3 / 4)
+	}
+}
+
+// watch shows progress until stop is called; calling it again does nothing.
+func watch(out io.Writer, monitor *pipeline.Monitor) (stop func()) {
+	m := newMeter(out)
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		t := time.NewTicker(m.interval())
+		defer t.Stop()
+		for {
+			select {
+			case <-done:
+				m.clear()
+				return
+			case <-t.C:
+				fig := monitor.Figures()
+				m.show(progress{done: fig.Read, total: fig.Total, bytes: fig.Bytes, resources: fig.Records, rejected: fig.Rejected})
+			}
+		}
+	}()
+	called := false
+	return func() {
+		if !called {
+			called = true
+			close(done)
+			<-ended
+		}
+	}
+}
+
+func printImport(out, errs io.Writer, s *importSummary, report string) {
+	fmt.Fprintf(out, "%s resources, %s from %s files in %.1f s: %.0f MB/s, %s resources/s, peak memory %s\n",
+		formatCount(s.Resources), formatBytes(s.Bytes), formatCount(s.Files), s.Seconds,
+		s.MegabytesPerSecond, formatCount(int64(s.ResourcesPerSecond)), formatBytes(s.PeakRSSBytes))
+	fmt.Fprintf(out, "imported %s, unchanged %s, duplicates %s, rejected %s; snapshot %d\n",
+		formatCount(s.Imported), formatCount(s.Unchanged), formatCount(s.Duplicates), formatCount(s.Rejected), s.Snapshot)
+	if s.DecimalsOutOfRange > 0 {
+		fmt.Fprintf(out, "%s decimals do not fit DECIMAL(38,6): their text is kept, the twin column is null\n", formatCount(s.DecimalsOutOfRange))
+	}
+	if s.Rejected == 0 {
+		return
+	}
+	for _, r := range s.Sample {
+		fmt.Fprintf(errs, "%s: %s: %s\n", r.Pos, r.Issue.Expression, r.Issue.Diagnostics)
+	}
+	if n := s.Rejected - int64(len(s.Sample)); n > 0 {
+		fmt.Fprintf(errs, "... and %s more\n", formatCount(n))
+	}
+	if report == "" {
+		fmt.Fprintln(errs, "run it again with --report DIR to have every reject with its reason; what is in already stays as it is")
+	} else {
+		fmt.Fprintf(errs, "every reject with its reason: %s\n", report)
+	}
+}
+
+// printJSON writes v as one compact line.
+func printJSON(out io.Writer, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = out.Write(append(b, '\n'))
+	return err
+}
