@@ -244,37 +244,51 @@ func timesTen(hi, lo uint64, n int) (h, l uint64, ok bool) {
 // URL before it and a version after it (FHIR R4, 2.3.0.1), into the type and
 // the logical id. ok is false for any other: a fragment, a urn, a search.
 func ReferenceParts(s []byte) (typ, id []byte, ok bool) {
-	if i := bytes.Index(s, historyPart); i >= 0 {
-		if !isID(s[i+len(historyPart):]) {
+	s, id = cutLast(s)
+	if string(lastPart(s)) == "_history" {
+		if !isID(id) {
 			return nil, nil, false
 		}
-		s = s[:i]
+		s, _ = cutLast(s)
+		s, id = cutLast(s)
 	}
-	i := bytes.LastIndexByte(s, '/')
-	if i <= 0 || !isID(s[i+1:]) {
+	typ = lastPart(s)
+	if len(typ) == 0 || !isID(id) || r4.ResourceTypeByName(typ) == 0 {
 		return nil, nil, false
 	}
-	typ, id = s[:i], s[i+1:]
-	if j := bytes.LastIndexByte(typ, '/'); j >= 0 {
-		if !bytes.Contains(typ[:j], schemePart) {
-			return nil, nil, false
-		}
-		typ = typ[j+1:]
+	if base := s[:len(s)-len(typ)]; len(base) > 0 && !bytes.Contains(base, schemePart) {
+		return nil, nil, false
 	}
-	return typ, id, r4.ResourceTypeByName(typ) != 0
+	return typ, id, true
 }
 
-var (
-	historyPart = []byte("/_history/")
-	schemePart  = []byte("://")
-)
+var schemePart = []byte("://")
 
-// isID tells whether s is a valid id: [A-Za-z0-9\-\.]{1,64}.
-func isID(s []byte) bool {
-	for _, c := range s {
+// cutLast splits s at its last slash; without one, before is empty.
+func cutLast(s []byte) (before, after []byte) {
+	i := bytes.LastIndexByte(s, '/')
+	if i < 0 {
+		return nil, s
+	}
+	return s[:i], s[i+1:]
+}
+
+func lastPart(s []byte) []byte { return s[bytes.LastIndexByte(s, '/')+1:] }
+
+// notInID marks the bytes that no id has: an id is [A-Za-z0-9\-\.]{1,64}.
+var notInID = func() (t [256]uint8) {
+	for c := range t {
 		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && c != '-' && c != '.' {
-			return false
+			t[c] = 1
 		}
 	}
-	return len(s) > 0 && len(s) <= 64
+	return t
+}()
+
+func isID(s []byte) bool {
+	var bad uint8
+	for _, c := range s {
+		bad |= notInID[c]
+	}
+	return bad == 0 && len(s) > 0 && len(s) <= 64
 }

@@ -18,11 +18,12 @@ const (
 	repOptional = 1
 	repRepeated = 2
 
-	encPlain       = 0
-	encRLE         = 3
-	encDelta       = 5
-	encDeltaLength = 6
-	encDictionary  = 8
+	encPlain        = 0
+	encRLE          = 3
+	encDelta        = 5
+	encDeltaLength  = 6
+	encDeltaStrings = 7
+	encDictionary   = 8
 
 	codecNone = 0
 	codecZstd = 6
@@ -79,6 +80,8 @@ type chunk struct {
 	encoding   int // of the values
 	codec      int
 	min, max   []byte // nil when not known
+
+	rawDictionary int64 // what of raw is the dictionary page
 }
 
 // group is one row group that was written.

@@ -2,10 +2,11 @@ package parquet
 
 import (
 	"bytes"
-	"encoding/binary"
 	"math/bits"
+	"slices"
 	"sync"
 
+	"github.com/klauspost/compress/huff0"
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/fhirlake/fhirlake/fhir/columnar"
@@ -18,41 +19,58 @@ const (
 	maxStatistic = 64
 	// Chunks smaller than this are not worth the decompression.
 	minCompressed = 64
-)
 
-// page is one page of the chunk that is being made.
-type page struct {
-	raw, packed []byte // packed is nil until it is asked for
-	values      int
-	encoding    int
-	dictionary  bool
-}
+	codecUndecided = -1
+)
 
 // encoder encodes column chunks, one at a time. It belongs to one goroutine.
 type encoder struct {
-	out     []byte  // finished chunks
-	chunks  []chunk // their descriptions, offsets relative to out
-	failed  int64   // decimals without a twin
-	zstd    *zstd.Encoder
-	levels  hybrid[uint8]
-	indices hybrid[uint32]
-	dict    dictionary
-	index   []uint32
-	ints    []int64
-	segs    []segment
-	raw     []byte // pages before compression
-	packed  []byte // and after
-	twin    twinScratch
+	out    []byte  // finished chunks, and the pages of the current one
+	chunks []chunk // their descriptions, offsets relative to out
+	failed int64   // decimals without a twin
+
+	// The current chunk: a dictionary page, if it has one, waits for the first
+	// data page, since both decide whether the chunk is compressed.
+	ch       chunk
+	codec    int
+	raw      []byte // the page that is being made, after a waiting dictionary page
+	waiting  int    // bytes of raw that are the dictionary page
+	entries  int    // of it
+	literals int8   // 1: pack pages without a search for matches; 0: not known yet; -1: do search
+	packed   []byte
+	sample   []byte
+	zstd     *zstd.Encoder
+	huffman  *huff0.Scratch
+
+	levels   hybrid[uint8]
+	indices  hybrid[uint32]
+	dict     dictionary
+	index    []uint32 // of all values of the leaf
+	lengths  []int64
+	prefixes []int64
+	text     []byte // what front coding leaves
+	segs     []segment
+	twin     twinScratch
 }
 
 var encoders = sync.Pool{New: func() any {
 	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
-		zstd.WithEncoderCRC(false), zstd.WithWindowSize(1<<20), zstd.WithZeroFrames(true))
+		zstd.WithEncoderCRC(false), zstd.WithWindowSize(1<<20), zstd.WithAllLitEntropyCompression(true))
 	if err != nil {
 		panic("parquet: options of the zstd encoder: " + err.Error())
 	}
-	return &encoder{zstd: z}
+	return &encoder{zstd: z, huffman: newHuffman()}
 }}
+
+// An encoder with more memory than this is left to the collector.
+const maxEncoder = 24 << 20
+
+func (e *encoder) release() {
+	clear(e.dict.entries)
+	if cap(e.out)+cap(e.raw)+cap(e.packed)+cap(e.text)+4*cap(e.index) <= maxEncoder {
+		encoders.Put(e)
+	}
+}
 
 // column is what is known of a chunk before its pages.
 type column struct {
@@ -72,6 +90,91 @@ func columnOf(n *columnar.Node, twin int, segs []segment) column {
 	return c
 }
 
+// begin starts a chunk.
+func (e *encoder) begin(c *column) {
+	e.ch = chunk{node: c.node, twin: c.twin, offset: int64(len(e.out)), slots: int64(c.slots), nulls: int64(c.slots - c.values)}
+	e.codec, e.raw, e.waiting, e.literals = codecUndecided, e.raw[:0], 0, -1
+}
+
+// endDictionary takes what is in raw as the chunk's dictionary page.
+func (e *encoder) endDictionary(entries int) { e.waiting, e.entries = len(e.raw), entries }
+
+// endPage takes what is in raw as a data page.
+func (e *encoder) endPage(slots, encoding int) {
+	e.ch.encoding = encoding
+	dictionary, data := e.raw[:e.waiting], e.raw[e.waiting:]
+	e.packed = e.packed[:0]
+	if e.codec != codecNone && len(e.raw) >= minCompressed {
+		if len(dictionary) > 0 {
+			e.packed = e.pack(e.packed, dictionary)
+		}
+	}
+	cut := len(e.packed)
+	if e.codec != codecNone && len(e.raw) >= minCompressed {
+		e.packed = e.pack(e.packed, data)
+	}
+	if e.codec == codecUndecided {
+		e.codec = codecNone
+		if n := len(e.packed); n > 0 && n < len(e.raw)-len(e.raw)/16 {
+			e.codec = codecZstd
+		}
+	}
+	if e.codec == codecZstd && len(e.packed) == 0 {
+		e.packed = e.pack(e.packed, data)
+	}
+	if len(dictionary) > 0 {
+		e.emit(pageDictionary, dictionary, e.packed[:cut], e.entries, encPlain)
+		e.ch.dictionary = int64(len(e.out)) - e.ch.offset
+		e.ch.rawDictionary = e.ch.raw
+	}
+	e.emit(pageData, data, e.packed[cut:], slots, encoding)
+	e.raw, e.waiting = e.raw[:0], 0
+}
+
+func (e *encoder) pack(dst, raw []byte) []byte {
+	if e.literals == 0 {
+		e.literals = e.literalsPay(raw)
+	}
+	if e.literals > 0 {
+		return appendLiterals(dst, raw, e.huffman)
+	}
+	return e.zstd.EncodeAll(raw, slices.Grow(dst, len(raw)/2+64))
+}
+
+func (e *encoder) emit(page int, raw, packed []byte, values, encoding int) {
+	body := packed
+	if e.codec == codecNone {
+		body = raw
+	}
+	head := len(e.out)
+	e.out = appendPageHeader(e.out, page, len(raw), len(body), values, encoding)
+	e.ch.raw += int64(len(e.out) - head + len(raw))
+	e.out = append(e.out, body...)
+}
+
+// end finishes the chunk.
+func (e *encoder) end(st statistics) {
+	e.ch.codec, e.ch.size = e.codec, int64(len(e.out))-e.ch.offset
+	e.ch.min, e.ch.max = st.min, st.max
+	e.chunks = append(e.chunks, e.ch)
+}
+
+// endShared finishes a chunk whose dictionary is in raw and whose data pages
+// are, byte for byte, those of a chunk that was written before.
+func (e *encoder) endShared(of *chunk, entries int, st statistics) {
+	e.codec = of.codec
+	e.packed = e.packed[:0]
+	if e.codec == codecZstd {
+		e.packed = e.pack(e.packed, e.raw)
+	}
+	e.emit(pageDictionary, e.raw, e.packed, entries, encPlain)
+	e.ch.dictionary = int64(len(e.out)) - e.ch.offset
+	e.ch.encoding = of.encoding
+	e.ch.raw += of.raw - of.rawDictionary
+	e.out = append(e.out, e.out[of.offset+of.dictionary:of.offset+of.size]...)
+	e.end(st)
+}
+
 // cut calls f with the ranges of pieces that make one data page each, by slots
 // and by the bytes that weight gives for a piece. A page so begins with a row.
 func (c *column) cut(weight func(i int) int, f func(from, to, slots int)) {
@@ -88,19 +191,23 @@ func (c *column) cut(weight func(i int) int, f func(from, to, slots int)) {
 	}
 }
 
-// sealPage takes what was appended to e.raw since at as a page.
-func (e *encoder) sealPage(at, values, encoding int, dictionary bool) page {
-	return page{raw: e.raw[at:len(e.raw):len(e.raw)], values: values, encoding: encoding, dictionary: dictionary}
+// pages makes the data pages of a chunk, whose values body appends to raw for a
+// range of pieces.
+func (e *encoder) pages(c *column, encoding int, weight func(i int) int, body func(from, to int)) {
+	c.cut(weight, func(from, to, slots int) {
+		e.raw = e.appendLevels(e.raw, c.segs[from:to], c.node.Rep, c.node.Def)
+		if body != nil {
+			body(from, to)
+		}
+		e.endPage(slots, encoding)
+	})
 }
 
 // indexPages makes the data pages of dictionary indices.
-func (e *encoder) indexPages(c *column, index []uint32, entries int) []page {
-	var pages []page
+func (e *encoder) indexPages(c *column, index []uint32, entries int) {
 	at := 0
 	width := max(1, bits.Len(uint(entries-1)))
-	c.cut(nil, func(from, to, slots int) {
-		start := len(e.raw)
-		e.raw = e.appendLevels(e.raw, c.segs[from:to], c.node.Rep, c.node.Def)
+	e.pages(c, encDictionary, nil, func(from, to int) {
 		n := 0
 		for i := from; i < to; i++ {
 			n += c.segs[i].values
@@ -109,86 +216,7 @@ func (e *encoder) indexPages(c *column, index []uint32, entries int) []page {
 		addIndices(&e.indices, index[at:at+n])
 		e.raw = e.indices.finish()
 		at += n
-		pages = append(pages, e.sealPage(start, slots, encDictionary, false))
 	})
-	return pages
-}
-
-// nullPages makes the data pages of a column without a value.
-func (e *encoder) nullPages(c *column) []page {
-	var pages []page
-	c.cut(nil, func(from, to, slots int) {
-		start := len(e.raw)
-		e.raw = e.appendLevels(e.raw, c.segs[from:to], c.node.Rep, c.node.Def)
-		pages = append(pages, e.sealPage(start, slots, encPlain, false))
-	})
-	return pages
-}
-
-// plainPages makes data pages whose values body appends for a range of pieces.
-func (e *encoder) plainPages(c *column, encoding int, weight func(i int) int, body func(from, to int)) []page {
-	var pages []page
-	c.cut(weight, func(from, to, slots int) {
-		start := len(e.raw)
-		e.raw = e.appendLevels(e.raw, c.segs[from:to], c.node.Rep, c.node.Def)
-		body(from, to)
-		pages = append(pages, e.sealPage(start, slots, encoding, false))
-	})
-	return pages
-}
-
-// dictionaryPage makes the page of entries from their PLAIN encoding, which was
-// appended to e.raw since at.
-func (e *encoder) dictionaryPage(at, entries int) page {
-	return e.sealPage(at, entries, encPlain, true)
-}
-
-func (e *encoder) packedOf(p *page) []byte {
-	if p.packed == nil {
-		at := len(e.packed)
-		e.packed = e.zstd.EncodeAll(p.raw, e.packed)
-		p.packed = e.packed[at:len(e.packed):len(e.packed)]
-	}
-	return p.packed
-}
-
-// write appends a chunk of the given pages to out, compressed if that shrinks it.
-func (e *encoder) write(c *column, pages []page, st statistics) {
-	raw, packed := 0, 0
-	for i := range pages {
-		raw += len(pages[i].raw)
-	}
-	codec := codecNone
-	if raw >= minCompressed {
-		for i := range pages {
-			packed += len(e.packedOf(&pages[i]))
-		}
-		if packed < raw-raw/16 {
-			codec = codecZstd
-		}
-	}
-	ch := chunk{node: c.node, twin: c.twin, offset: int64(len(e.out)), codec: codec, slots: int64(c.slots),
-		nulls: int64(c.slots - c.values), encoding: pages[len(pages)-1].encoding, min: st.min, max: st.max}
-	for i := range pages {
-		p := &pages[i]
-		body := p.raw
-		if codec == codecZstd {
-			body = p.packed
-		}
-		kind := pageData
-		if p.dictionary {
-			kind = pageDictionary
-		}
-		head := len(e.out)
-		e.out = appendPageHeader(e.out, kind, len(p.raw), len(body), p.values, p.encoding)
-		ch.raw += int64(len(e.out) - head + len(p.raw))
-		e.out = append(e.out, body...)
-		if p.dictionary {
-			ch.dictionary = int64(len(e.out)) - ch.offset
-		}
-	}
-	ch.size = int64(len(e.out)) - ch.offset
-	e.chunks = append(e.chunks, ch)
 }
 
 // statistics are the bounds of a chunk's values, PLAIN encoded; nil for none.
@@ -217,12 +245,4 @@ func (b *bounds) statistics() statistics {
 		return statistics{}
 	}
 	return statistics{append([]byte{}, b.min...), append([]byte{}, b.max...)}
-}
-
-func appendStrings(dst []byte, values [][]byte) []byte {
-	for _, v := range values {
-		dst = binary.LittleEndian.AppendUint32(dst, uint32(len(v)))
-		dst = append(dst, v...)
-	}
-	return dst
 }

@@ -127,13 +127,3 @@ func (t *encodeTask) done() error {
 	}
 	return nil
 }
-
-// An encoder with more memory than this is left to the collector.
-const maxEncoder = 16 << 20
-
-func (e *encoder) release() {
-	clear(e.dict.entries)
-	if cap(e.out)+cap(e.raw)+cap(e.packed)+4*cap(e.index) <= maxEncoder {
-		encoders.Put(e)
-	}
-}

@@ -21,6 +21,7 @@ type values struct {
 	plain  bool
 	spans  []span
 	index  []uint32
+	next   []uint32 // by position in spans: what came after it the last time
 	hashes []uint32
 	table  []uint32 // open addressing: 1 + position in spans, 0 is free
 	room   int      // table size at the next reset
@@ -45,7 +46,7 @@ func (v *values) reset() {
 		room *= 2
 	}
 	v.plain, v.bytes, v.last = false, 0, 0
-	v.spans, v.index, v.hashes = v.spans[:0], v.index[:0], v.hashes[:0]
+	v.spans, v.index, v.hashes, v.next = v.spans[:0], v.index[:0], v.hashes[:0], v.next[:0]
 	if cap(v.table) < room {
 		v.table = make([]uint32, room)
 		return
@@ -70,12 +71,21 @@ func (v *values) add(b *builder, s span, text []byte) {
 		return
 	}
 	if len(v.index) > 0 {
-		if last := v.spans[v.last]; last.size&^sideFlag == s.size&^sideFlag && bytes.Equal(b.text(last), text) {
-			v.index = append(v.index, v.last)
+		// Values come in patterns: the same system again, the same run of codes
+		// in every claim. So the first guess is what came after the last value
+		// the time before, and most guesses are right without a hash.
+		guess := v.next[v.last]
+		if g := v.spans[guess]; g.size&^sideFlag == uint32(len(text)) && string(b.text(g)) == string(text) {
+			v.last = guess
+			v.index = append(v.index, guess)
 			return
 		}
+		i := v.find(b, s, text)
+		v.next[v.last] = i
+		v.last = i
+	} else {
+		v.last = v.find(b, s, text)
 	}
-	v.last = v.find(b, s, text)
 	v.index = append(v.index, v.last)
 	if n := len(v.index); n >= plainFrom && n&(n-1) == 0 && 4*len(v.spans) > 3*n {
 		v.toPlain()
@@ -96,6 +106,7 @@ func (v *values) find(b *builder, s span, text []byte) uint32 {
 	}
 	i := uint32(len(v.spans))
 	v.spans = append(v.spans, s)
+	v.next = append(v.next, i)
 	v.hashes = append(v.hashes, h)
 	v.bytes += len(text)
 	v.table[at] = i + 1
