@@ -286,6 +286,23 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+func TestConcurrentQueries(t *testing.T) {
+	d := patients(t).open(nil)
+	done := make(chan error)
+	for i := range 8 {
+		go func() {
+			q := []string{`SELECT count(*) FROM Patient`, `SELECT count(*) FROM Observation`, `SHOW TABLES`, `FROM Encounter`}[i%4]
+			_, err := d.Write(context.Background(), &bytes.Buffer{}, q, duck.CSV, 0)
+			done <- err
+		}()
+	}
+	for range 8 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestOpenDamagedBitmap(t *testing.T) {
 	l := patients(t)
 	m, release, err := l.store.Current()
