@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -188,6 +189,9 @@ func printImport(out, errs io.Writer, s *importSummary, report string) {
 		s.MegabytesPerSecond, formatCount(int64(s.ResourcesPerSecond)), formatBytes(s.PeakRSSBytes))
 	fmt.Fprintf(out, "imported %s, unchanged %s, duplicates %s, rejected %s; snapshot %d\n",
 		formatCount(s.Imported), formatCount(s.Unchanged), formatCount(s.Duplicates), formatCount(s.Rejected), s.Snapshot)
+	if len(s.Skipped) > 0 {
+		fmt.Fprintf(out, "skipped in folders, since their names are not those of data (name them to import them): %s\n", strings.Join(s.Skipped, ", "))
+	}
 	if s.DecimalsOutOfRange > 0 {
 		fmt.Fprintf(out, "%s decimals do not fit DECIMAL(38,6): their text is kept, the twin column is null\n", formatCount(s.DecimalsOutOfRange))
 	}

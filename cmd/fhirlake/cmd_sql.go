@@ -35,7 +35,7 @@ standard input.`,
 		Args: exactly(1, "a QUERY, or - for standard input"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if g.json && !c.Flags().Changed("format") {
-				format = string(duck.JSONText)
+				format = string(duck.NDJSON)
 			}
 			f, err := duck.ParseFormat(format)
 			if err != nil {

@@ -62,6 +62,7 @@ type ImportResult struct {
 	JobID      string `json:"jobId"`
 	Snapshot   int64  `json:"snapshot"` // number of the manifest that shows the result
 
+	Skipped            []string         `json:"skipped,omitempty"`            // files of folders that are no data by their names
 	DecimalsOutOfRange int64            `json:"decimalsOutOfRange,omitempty"` // have no DECIMAL twin
 	Sample             []reject.Reject  `json:"-"`                            // the first rejects
 	Figures            pipeline.Figures `json:"-"`
@@ -89,6 +90,7 @@ func Import(ctx context.Context, o ImportOptions) (*ImportResult, error) {
 	if err := j.end(res, err); err != nil {
 		return nil, err
 	}
+	res.Skipped = src.Skipped()
 	return res, nil
 }
 

@@ -192,7 +192,7 @@ func TestDocument(t *testing.T) {
 // Documents and lines of small files share a batch.
 func TestDocumentsShareABatch(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"a.json", "b.json", "c.json"} {
+	for _, name := range []string{"a.ndjson", "b.ndjson", "c.ndjson"} {
 		write(t, dir, name, []byte(pretty))
 	}
 	write(t, dir, "bb.ndjson", []byte("{}\n{}"))

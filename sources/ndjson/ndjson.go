@@ -76,6 +76,7 @@ var (
 type Source struct {
 	opt     Options
 	objects []Object
+	skipped []string
 	total   int64 // -1: not known
 	read    atomic.Int64
 	buffers buffers
@@ -118,6 +119,10 @@ func (s *Source) String() string { return "ndjson" }
 
 // Files gives the number of inputs, folders and globs resolved.
 func (s *Source) Files() int { return len(s.objects) }
+
+// Skipped names the files of folders that were left out although their names look
+// like data; see [Open].
+func (s *Source) Skipped() []string { return s.skipped }
 
 // Total gives the size of all inputs as they are stored; it is not known when
 // one of them is a pipe.

@@ -57,11 +57,13 @@ func inputError(path string, err error) error {
 // Open finds the inputs and makes a source of them. An input is
 //
 //   - a file of any name, regular or a pipe;
-//   - a folder: its *.ndjson, *.jsonl and *.json files, each also with .gz, .zst
-//     or .zstd, at any depth, in byte order of the names in each folder, named by
-//     the path below the folder given. Hidden files and folders (with a dot in front), and
-//     manifest.json (what bulk exports and our own reports put beside their data)
-//     are left out; links to files are followed, links to folders are not;
+//   - a folder: its *.ndjson and *.jsonl files, each also with .gz, .zst or
+//     .zstd, at any depth, in byte order of the names in each folder, named by
+//     the path below the folder given. Only when it has none of these, its *.json
+//     files, which are documents then. Hidden files and folders (with a dot in
+//     front) are left out, and so are manifest.ndjson, log.ndjson and
+//     manifest.json, the bookkeeping of bulk exports, see [Source.Skipped]. Links
+//     to files are followed, links to folders are not;
 //   - a glob that the shell has left alone, for files and folders;
 //   - the word - for Options.Stdin.
 //
@@ -76,13 +78,16 @@ func Open(ctx context.Context, inputs []string, opt Options) (*Source, error) {
 			return nil, err
 		}
 	}
-	return New(l.objects, opt), nil
+	src := New(l.objects, opt)
+	src.skipped = l.skipped
+	return src, nil
 }
 
 type lister struct {
 	ctx     context.Context
 	stdin   io.Reader
 	objects []Object
+	skipped []string
 }
 
 func (l *lister) input(in string) error {
@@ -158,11 +163,17 @@ func (l *lister) file(path, name string, info fs.FileInfo) error {
 	return nil
 }
 
+// candidate is a file of a folder that may be taken.
+type candidate struct {
+	path, name string
+	info       fs.FileInfo
+}
+
 func (l *lister) folder(root string) error {
 	var (
-		found  int
-		others int
-		other  string
+		lines, documents []candidate
+		others           int
+		other            string
 	)
 	if dir, err := filepath.EvalSymlinks(root); err == nil {
 		root = dir // WalkDir does not follow a link, even when it is the root
@@ -183,7 +194,8 @@ func (l *lister) folder(root string) error {
 		if d.IsDir() {
 			return nil
 		}
-		if !takes(d.Name()) {
+		kind := kindOf(d.Name())
+		if kind == otherFile {
 			if others++; other == "" {
 				other = d.Name()
 			}
@@ -200,13 +212,35 @@ func (l *lister) folder(root string) error {
 		if err != nil {
 			return fmt.Errorf("list %s: %w", root, err)
 		}
-		found++
-		return l.file(path, filepath.ToSlash(name), info)
+		c := candidate{path, filepath.ToSlash(name), info}
+		switch kind {
+		case lineFile:
+			lines = append(lines, c)
+		case documentFile:
+			documents = append(documents, c)
+		case bookkeeping:
+			l.skipped = append(l.skipped, c.name)
+			if others++; other == "" {
+				other = d.Name()
+			}
+		}
+		return nil
 	})
+	take := lines
+	if len(lines) == 0 {
+		take = documents
+	} else {
+		for _, c := range documents {
+			l.skipped = append(l.skipped, c.name)
+		}
+	}
+	for i := 0; i < len(take) && err == nil; i++ {
+		err = l.file(take[i].path, take[i].name, take[i].info)
+	}
 	if err != nil {
 		return err
 	}
-	if found > 0 {
+	if len(take) > 0 {
 		return nil
 	}
 	e := &InputError{Input: root, Found: "the folder is empty", Expected: expectNames}
@@ -219,8 +253,17 @@ func (l *lister) folder(root string) error {
 	return e
 }
 
-// takes tells whether a file of a folder is taken for its name.
-func takes(name string) bool {
+// fileKind is what a file of a folder is by its name.
+type fileKind uint8
+
+const (
+	otherFile    fileKind = iota
+	lineFile              // NDJSON
+	documentFile          // one JSON document
+	bookkeeping           // what exports put beside their data
+)
+
+func kindOf(name string) fileKind {
 	name = strings.ToLower(name)
 	for _, ext := range []string{".gz", ".zst", ".zstd"} {
 		if s, ok := strings.CutSuffix(name, ext); ok {
@@ -228,12 +271,15 @@ func takes(name string) bool {
 			break
 		}
 	}
-	if name == "manifest.json" {
-		return false
+	switch name {
+	case "manifest.json", "manifest.ndjson", "log.ndjson":
+		return bookkeeping
 	}
 	switch filepath.Ext(name) {
-	case ".ndjson", ".jsonl", ".json":
-		return true
+	case ".ndjson", ".jsonl":
+		return lineFile
+	case ".json":
+		return documentFile
 	}
-	return false
+	return otherFile
 }

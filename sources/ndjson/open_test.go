@@ -82,6 +82,7 @@ func TestFolder(t *testing.T) {
 	for _, name := range []string{
 		"b.ndjson", "a/z.jsonl", "a/deep/Patient.ndjson.gz", "c.json", "d.NDJSON.zst", "e.ndjson.zstd",
 		"notes.txt", ".git/x.ndjson", ".x.ndjson", "Manifest.json", "a/manifest.json", "f.gz",
+		"manifest.ndjson", "a/log.ndjson",
 	} {
 		write(t, dir, name, []byte("{\"name\":\""+name+"\"}\n"))
 	}
@@ -100,19 +101,23 @@ func TestFolder(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 	}
-	want := []string{"a/deep/Patient.ndjson.gz", "a/z.jsonl", "b.ndjson", "c.json", "d.NDJSON.zst", "e.ndjson.zstd"}
+	want := []string{"a/deep/Patient.ndjson.gz", "a/z.jsonl", "b.ndjson", "d.NDJSON.zst", "e.ndjson.zstd"}
 	if d := cmp.Diff(want, names); d != "" {
 		t.Error(d)
 	}
-	if len(got.Batches) != 1 || src.Files() != 6 {
+	if len(got.Batches) != 1 || src.Files() != 5 {
 		t.Errorf("batches %v, %d files: small files share a batch", got.Batches, src.Files())
+	}
+	skipped := []string{"Manifest.json", "a/log.ndjson", "a/manifest.json", "manifest.ndjson", "c.json"}
+	if d := cmp.Diff(skipped, src.Skipped()); d != "" {
+		t.Errorf("skipped (-want +got):\n%s", d)
 	}
 	// A link to the folder, and a glob that gives a folder and a file.
 	link := filepath.Join(t.TempDir(), "root")
 	if err := os.Symlink(dir, link); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := readAll(t, open(t, ndjson.Options{}, link)); err != nil || len(got.Records) != 6 {
+	if got, err := readAll(t, open(t, ndjson.Options{}, link)); err != nil || len(got.Records) != 5 {
 		t.Errorf("by a link: %d records, %v", len(got.Records), err)
 	}
 	if got, err := readAll(t, open(t, ndjson.Options{}, filepath.Join(dir, "[ab]*"))); err != nil || len(got.Records) != 3 || got.Records[2].File != filepath.Join(dir, "b.ndjson") {
