@@ -66,7 +66,7 @@ func clockSpan(s []byte) (since, unit int64, ok bool) {
 		}
 		since, unit = since+int64(sec)*second, second
 		s = s[3:]
-		if len(s) > 1 && s[0] == '.' {
+		if len(s) > 1 && s[0] == '.' && s[1] >= '0' && s[1] <= '9' {
 			var fraction int64
 			fraction, unit, s = fractionOf(s[1:])
 			since += fraction

@@ -133,7 +133,8 @@ func (b *builder) newKid(c *column, nd *fhir.Node) *column {
 }
 
 // member shreds member k of object n into column c. False means that the column
-// cannot take it: a wrong kind of value, a repeated key, no leaf left.
+// cannot take it: a wrong kind of value, a repeated key, an empty array or
+// object (which FHIR does not have), no leaf left.
 func (b *builder) member(c *column, n, k uint32, slot int) bool {
 	if c.gen != b.gen && !b.begin(c) {
 		return false
@@ -146,7 +147,7 @@ func (b *builder) member(c *column, n, k uint32, slot int) bool {
 		return b.again(c, k, nd, slot)
 	}
 	if c.role == columnar.RoleGroup {
-		if nd.Kind != fhir.KindObject {
+		if nd.Kind != fhir.KindObject || k+1 == nd.Next {
 			return false
 		}
 		c.catchUp(slot)
@@ -184,23 +185,19 @@ func (b *builder) again(c *column, k uint32, nd *fhir.Node, slot int) bool {
 
 // items shreds an array.
 func (b *builder) items(c *column, k uint32, nd *fhir.Node, slot int) bool {
-	if nd.Kind != fhir.KindArray || c.done > slot {
+	if nd.Kind != fhir.KindArray || c.done > slot || k+1 == nd.Next {
 		return false
 	}
 	c.catchUpList(slot)
 	c.done = slot + 1
 	rep := c.scope.rep[slot]
-	if k+1 == nd.Next {
-		c.def, c.rep = append(c.def, c.maxDef-2), append(c.rep, rep)
-		return true
-	}
 	b.path = append(b.path, frame{node: k, array: true})
 	at := len(b.path) - 1
 	for i := k + 1; i < nd.Next; i = b.nodes[i].Next {
 		item := &b.nodes[i]
 		c.def, c.rep = append(c.def, c.maxDef), append(c.rep, rep)
 		rep = c.maxRep
-		if c.role == columnar.RoleGroup && item.Kind == fhir.KindObject {
+		if c.role == columnar.RoleGroup && item.Kind == fhir.KindObject && i+1 < item.Next {
 			b.object(c, i, len(c.def)-1)
 		} else if s, ok := b.scalar(c, item); ok {
 			c.add(b, s, b.text(s))
