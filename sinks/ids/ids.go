@@ -70,6 +70,7 @@ type Sink struct {
 	rel     string // of the index file
 	updated int64
 	seq     uint64
+	bounds  snapshot.IDBounds
 	open    []entry
 	runs    []*run
 	free    [][]entry
@@ -112,11 +113,25 @@ func (s *Sink) Write(_ context.Context, b *pipeline.Batch) ([]pipeline.Task, err
 			replaces:  r.Replaces,
 		})
 		s.seq++
+		if r.Status == pipeline.Pending {
+			s.widen(r)
+		}
 		if len(s.open) == runEntries {
 			tasks = append(tasks, s.cut())
 		}
 	}
 	return tasks, nil
+}
+
+// widen makes room for a record in the bounds of the index.
+func (s *Sink) widen(r *pipeline.Record) {
+	b := &s.bounds
+	if b.Entries == 0 {
+		b.FirstSegment = r.Segment
+	}
+	b.Entries++
+	b.FirstSegment, b.LastSegment = min(b.FirstSegment, r.Segment), max(b.LastSegment, r.Segment)
+	b.Row, b.Version = max(b.Row, r.Row), max(b.Version, r.Version)
 }
 
 func (s *Sink) buffer() []entry {
@@ -172,7 +187,8 @@ func (s *Sink) Commit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w := &indexWriter{s: s, limit: int64(s.seq)}
+	s.bounds.Times = 1
+	w := &indexWriter{s: s}
 	for n := 0; ; n++ {
 		if n&0xffff == 0 && ctx.Err() != nil {
 			err = ctx.Err()
@@ -211,11 +227,10 @@ func (s *Sink) Close() error {
 // indexWriter takes entries in key order, those of one key in input order, and
 // settles each key: the last one wins.
 type indexWriter struct {
-	s     *Sink
-	limit int64
-	out   *snapshot.IDWriter
-	last  entry
-	have  bool
+	s    *Sink
+	out  *snapshot.IDWriter
+	last entry
+	have bool
 }
 
 func (w *indexWriter) take(e *entry) error {
@@ -250,7 +265,7 @@ func (w *indexWriter) settle() error {
 	}
 	if w.out == nil {
 		var err error
-		if w.out, err = snapshot.CreateIDs(w.s.dir, w.s.rel, w.limit, &res.IDs); err != nil {
+		if w.out, err = snapshot.CreateIDs(w.s.dir, w.s.rel, w.s.bounds, &res.IDs); err != nil {
 			return err
 		}
 	}

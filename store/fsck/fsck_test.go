@@ -98,12 +98,12 @@ func lake(t *testing.T, n counts) (*root.Root, *catalog.Catalog, *snapshot.Store
 		}
 	}
 	o := snapshot.PublishOptions{Now: time.Unix(0, 0), Entries: int64(n.manifest)}
-	ids, err := snapshot.CreateIDs(s.Dir(), "index/1.ids", int64(n.ids), &o.IDs)
+	ids, err := snapshot.CreateIDs(s.Dir(), "index/1.ids", snapshot.IDBounds{Entries: int64(n.ids), Row: uint32(n.ids), Version: 1}, &o.IDs)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range n.ids {
-		if err := ids.Add(&snapshot.Entry{Key: snapshot.Key{uint64(i), 1}, Address: snapshot.Address{Row: uint32(i)}}); err != nil {
+		if err := ids.Add(&snapshot.Entry{Key: snapshot.Key{uint64(i), 1}, Address: snapshot.Address{Row: uint32(i)}, Version: 1}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 	"os"
 	"path/filepath"
 )
@@ -12,7 +13,7 @@ import (
 // # The id index
 //
 // An id index file answers "which row holds this resource" for one layer. It is
-// a sorted array of fixed-size entries, a bucket table over the leading bits of
+// a sorted array of entries of one size, a bucket table over the leading bits of
 // the key and a Bloom filter (docs/formats/ids.md).
 //
 // Keys are a keyed 128-bit hash of type and id, so they are spread evenly and
@@ -24,7 +25,7 @@ import (
 
 // ID index layout constants.
 const (
-	idEntrySize   = 40
+	idKeySize     = 24 // key and content hash; the packed fields follow
 	idFooterSize  = 64
 	idMagic       = "FLIDS\x00\x00\x01"
 	idBucketFill  = 32      // mean entries of a bucket
@@ -52,10 +53,61 @@ type Entry struct {
 	Updated int64 // meta.lastUpdated, UTC microseconds
 }
 
+// IDBounds are the largest values that the entries of an index may have; fields
+// get as many bytes as these need, which is what keeps an entry near the size of
+// its two hashes.
+type IDBounds struct {
+	Entries      int64
+	FirstSegment uint32 // the smallest ordinal
+	LastSegment  uint32
+	Row          uint32
+	Version      uint32
+	Times        uint32 // how many different times
+}
+
+// idLayout is the packed form of the fields after the hashes: little-endian
+// numbers of 0 to 4 bytes each.
+type idLayout struct {
+	segmentBase               uint32
+	segment, row, version, at uint8 // bytes
+}
+
+func (b *IDBounds) layout() idLayout {
+	return idLayout{
+		segmentBase: b.FirstSegment,
+		segment:     bytesFor(b.LastSegment - b.FirstSegment),
+		row:         bytesFor(b.Row),
+		version:     bytesFor(max(b.Version, 1) - 1),
+		at:          bytesFor(max(b.Times, 1) - 1),
+	}
+}
+
+func bytesFor(v uint32) uint8 { return uint8((bits.Len32(v) + 7) / 8) }
+
+// size is the length of an entry in bytes.
+func (l *idLayout) size() int { return idKeySize + int(l.segment+l.row+l.version+l.at) }
+
+func appendPacked(b []byte, v uint32, n uint8) []byte {
+	for range n {
+		b = append(b, byte(v))
+		v >>= 8
+	}
+	return b
+}
+
+func packed(b []byte, n uint8) (v uint32, rest []byte) {
+	for i := range n {
+		v |= uint32(b[i]) << (8 * i)
+	}
+	return v, b[n:]
+}
+
 // IDWriter writes the id index of one layer. Entries come sorted by key, each
 // key once. It belongs to one goroutine.
 type IDWriter struct {
 	w       *FileWriter
+	layout  idLayout
+	limit   IDBounds
 	filter  []byte
 	buckets []uint32
 	shift   uint // key[0] >> shift is the bucket; 64 when there is one bucket
@@ -66,8 +118,9 @@ type IDWriter struct {
 	buf     []byte
 }
 
-// CreateIDs starts the index file at rel below dir for at most limit entries.
-func CreateIDs(dir, rel string, limit int64, into *File) (*IDWriter, error) {
+// CreateIDs starts the index file at rel below dir for entries within bounds.
+func CreateIDs(dir, rel string, bounds IDBounds, into *File) (*IDWriter, error) {
+	limit := bounds.Entries
 	if limit >= 1<<32-1 {
 		return nil, fmt.Errorf("create id index: %d entries do not fit one layer", limit)
 	}
@@ -75,11 +128,14 @@ func CreateIDs(dir, rel string, limit int64, into *File) (*IDWriter, error) {
 	if err != nil {
 		return nil, err
 	}
-	bits := uint(0)
+	lead := uint(0)
 	for n := 1; int64(n)*idBucketFill < limit && n < idMaxBuckets; n *= 2 {
-		bits++
+		lead++
 	}
-	x := &IDWriter{w: w, shift: 64 - bits, buckets: make([]uint32, 1<<bits+1), times: map[int64]uint32{}}
+	x := &IDWriter{
+		w: w, layout: bounds.layout(), limit: bounds,
+		shift: 64 - lead, buckets: make([]uint32, 1<<lead+1), times: map[int64]uint32{},
+	}
 	if size := (limit*idFilterBits/8/idFilterBlock + 1) * idFilterBlock; size <= idMaxFilter {
 		x.filter = make([]byte, size)
 	}
@@ -91,10 +147,16 @@ func (x *IDWriter) Add(e *Entry) error {
 	if x.n > 0 && !x.last.Less(e.Key) {
 		return errors.New("id index: entries out of order")
 	}
+	if l := &x.limit; e.Address.Segment < l.FirstSegment || e.Address.Segment > l.LastSegment || e.Address.Row > l.Row ||
+		e.Version == 0 || e.Version > l.Version || int64(x.n) == l.Entries {
+		return fmt.Errorf("id index: an entry is out of bounds: row %d of segment %d, version %d", e.Address.Row, e.Address.Segment, e.Version)
+	}
 	x.last = e.Key
 	t, ok := x.times[e.Updated]
 	if !ok {
-		t = uint32(len(x.order))
+		if t = uint32(len(x.order)); t >= max(x.limit.Times, 1) {
+			return fmt.Errorf("id index: more than %d different times", x.limit.Times)
+		}
 		x.times[e.Updated] = t
 		x.order = append(x.order, e.Updated)
 	}
@@ -106,10 +168,10 @@ func (x *IDWriter) Add(e *Entry) error {
 	b = binary.BigEndian.AppendUint64(b, e.Key[0])
 	b = binary.BigEndian.AppendUint64(b, e.Key[1])
 	b = binary.LittleEndian.AppendUint64(b, e.Content)
-	b = binary.LittleEndian.AppendUint32(b, e.Address.Segment)
-	b = binary.LittleEndian.AppendUint32(b, e.Address.Row)
-	b = binary.LittleEndian.AppendUint32(b, e.Version)
-	b = binary.LittleEndian.AppendUint32(b, t)
+	b = appendPacked(b, e.Address.Segment-x.layout.segmentBase, x.layout.segment)
+	b = appendPacked(b, e.Address.Row, x.layout.row)
+	b = appendPacked(b, e.Version-1, x.layout.version)
+	b = appendPacked(b, t, x.layout.at)
 	x.buf = b
 	x.n++
 	_, err := x.w.Write(b)
@@ -133,6 +195,9 @@ func (x *IDWriter) Close() error {
 	foot = binary.LittleEndian.AppendUint64(foot, uint64(len(x.filter)))
 	foot = binary.LittleEndian.AppendUint64(foot, uint64(len(x.buckets)))
 	foot = binary.LittleEndian.AppendUint64(foot, uint64(len(x.order)))
+	l := &x.layout
+	foot = binary.LittleEndian.AppendUint32(foot, l.segmentBase)
+	foot = append(foot, l.segment, l.row, l.version, l.at)
 	foot = append(foot[:idFooterSize-len(idMagic)], idMagic...)
 	for _, p := range [][]byte{x.filter, b, foot} {
 		if _, err := x.w.Write(p); err != nil {
@@ -178,6 +243,7 @@ func filterBlock(f []byte, k Key) int {
 type IDs struct {
 	f       *os.File
 	name    string
+	layout  idLayout
 	n       uint32
 	shift   uint
 	filter  []byte
@@ -214,12 +280,14 @@ func (x *IDs) load() error {
 	filter := binary.LittleEndian.Uint64(foot[8:])
 	buckets := binary.LittleEndian.Uint64(foot[16:])
 	times := binary.LittleEndian.Uint64(foot[24:])
-	sane := n < 1<<32 && filter <= idMaxFilter && buckets <= idMaxBuckets+1 && times <= n
-	if !sane || int64(n*idEntrySize+filter+4*buckets+8*times+idFooterSize) != st.Size() {
+	x.layout = idLayout{binary.LittleEndian.Uint32(foot[32:]), foot[36], foot[37], foot[38], foot[39]}
+	sane := n < 1<<32 && filter <= idMaxFilter && filter%idFilterBlock == 0 && buckets <= idMaxBuckets+1 && times <= n &&
+		max(x.layout.segment, x.layout.row, x.layout.version, x.layout.at) <= 4
+	if !sane || int64(n)*int64(x.layout.size())+int64(filter+4*buckets+8*times+idFooterSize) != st.Size() {
 		return fmt.Errorf("the footer does not fit the file's %d bytes", st.Size())
 	}
 	b := make([]byte, filter+4*buckets+8*times)
-	if _, err := x.f.ReadAt(b, int64(n)*idEntrySize); err != nil {
+	if _, err := x.f.ReadAt(b, int64(n)*int64(x.layout.size())); err != nil {
 		return err
 	}
 	x.n, x.filter, b = uint32(n), b[:filter:filter], b[filter:]
@@ -264,9 +332,9 @@ func (x *IDs) Lookup(k Key, buf *[]byte) (Entry, bool, error) {
 	if err != nil {
 		return Entry{}, false, err
 	}
-	for p := 0; p < len(b); p += idEntrySize {
-		if binary.BigEndian.Uint64(b[p:]) == k[0] && binary.BigEndian.Uint64(b[p+8:]) == k[1] {
-			e, err := x.decode(b[p:])
+	for size := x.layout.size(); len(b) > 0; b = b[size:] {
+		if binary.BigEndian.Uint64(b) == k[0] && binary.BigEndian.Uint64(b[8:]) == k[1] {
+			e, err := x.decode(b)
 			return e, err == nil, err
 		}
 	}
@@ -274,29 +342,35 @@ func (x *IDs) Lookup(k Key, buf *[]byte) (Entry, bool, error) {
 }
 
 func (x *IDs) read(lo, hi uint32, buf *[]byte) ([]byte, error) {
-	n := int(hi-lo) * idEntrySize
+	size := x.layout.size()
+	n := int(hi-lo) * size
 	if cap(*buf) < n {
 		*buf = make([]byte, n)
 	}
 	b := (*buf)[:n]
-	if _, err := x.f.ReadAt(b, int64(lo)*idEntrySize); err != nil {
+	if _, err := x.f.ReadAt(b, int64(lo)*int64(size)); err != nil {
 		return nil, fmt.Errorf("read id index %s: %w", x.name, err)
 	}
 	return b, nil
 }
 
 func (x *IDs) decode(b []byte) (Entry, error) {
-	t := binary.LittleEndian.Uint32(b[36:])
+	e := Entry{
+		Key:     Key{binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])},
+		Content: binary.LittleEndian.Uint64(b[16:]),
+	}
+	b = b[idKeySize:]
+	e.Address.Segment, b = packed(b, x.layout.segment)
+	e.Address.Segment += x.layout.segmentBase
+	e.Address.Row, b = packed(b, x.layout.row)
+	e.Version, b = packed(b, x.layout.version)
+	e.Version++
+	t, _ := packed(b, x.layout.at)
 	if int(t) >= len(x.times) {
 		return Entry{}, fmt.Errorf("id index %s: entry names time %d of %d", x.name, t, len(x.times))
 	}
-	return Entry{
-		Key:     Key{binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])},
-		Content: binary.LittleEndian.Uint64(b[16:]),
-		Address: Address{binary.LittleEndian.Uint32(b[24:]), binary.LittleEndian.Uint32(b[28:])},
-		Version: binary.LittleEndian.Uint32(b[32:]),
-		Updated: x.times[t],
-	}, nil
+	e.Updated = x.times[t]
+	return e, nil
 }
 
 // Each calls f for every entry in order, until it returns an error.
@@ -309,7 +383,7 @@ func (x *IDs) Each(f func(*Entry) error) error {
 		if err != nil {
 			return err
 		}
-		for ; len(b) > 0; b = b[idEntrySize:] {
+		for ; len(b) > 0; b = b[x.layout.size():] {
 			e, err := x.decode(b)
 			if err != nil {
 				return err

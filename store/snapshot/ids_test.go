@@ -16,7 +16,7 @@ func testEntries(n int) []Entry {
 		es[i] = Entry{
 			Key:     Key{rng.Uint64(), rng.Uint64()},
 			Content: rng.Uint64(),
-			Address: Address{uint32(i % 9), uint32(i)},
+			Address: Address{uint32(1000 + i%9), uint32(i)},
 			Version: uint32(1 + i%4),
 			Updated: 1_600_000_000_000_000 + int64(i%3),
 		}
@@ -30,10 +30,21 @@ func testEntries(n int) []Entry {
 	return es
 }
 
+func boundsOf(es []Entry) IDBounds {
+	b := IDBounds{Entries: int64(len(es)), FirstSegment: 1 << 31, Times: 3}
+	for _, e := range es {
+		b.FirstSegment = min(b.FirstSegment, e.Address.Segment)
+		b.LastSegment = max(b.LastSegment, e.Address.Segment)
+		b.Row, b.Version = max(b.Row, e.Address.Row), max(b.Version, e.Version)
+	}
+	b.FirstSegment = min(b.FirstSegment, b.LastSegment)
+	return b
+}
+
 func writeIDs(t testing.TB, dir, rel string, es []Entry) File {
 	t.Helper()
 	var f File
-	w, err := CreateIDs(dir, rel, int64(len(es)), &f)
+	w, err := CreateIDs(dir, rel, boundsOf(es), &f)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,19 +110,30 @@ func TestIDFilterRejectsMostAbsentKeys(t *testing.T) {
 	}
 }
 
-func TestIDWriterRefusesKeysOutOfOrder(t *testing.T) {
+func TestIDWriterRefusesEntriesOutOfOrderAndBounds(t *testing.T) {
 	var f File
-	w, err := CreateIDs(t.TempDir(), "x.ids", 2, &f)
+	w, err := CreateIDs(t.TempDir(), "x.ids", IDBounds{Entries: 2, Version: 1}, &f)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer w.Abort()
-	e := Entry{Key: Key{5, 5}}
+	e := Entry{Key: Key{5, 5}, Version: 1}
 	if err := w.Add(&e); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Add(&e); err == nil {
 		t.Error("Add took the same key twice")
+	}
+	for _, out := range []Entry{
+		{Key: Key{6, 0}, Version: 2},
+		{Key: Key{6, 0}, Version: 0},
+		{Key: Key{6, 0}, Version: 1, Address: Address{Segment: 1}},
+		{Key: Key{6, 0}, Version: 1, Address: Address{Row: 1}},
+		{Key: Key{6, 0}, Version: 1, Updated: 7},
+	} {
+		if err := w.Add(&out); err == nil {
+			t.Errorf("Add took %+v, which is out of bounds", out)
+		}
 	}
 }
 
