@@ -7,7 +7,14 @@ rm -rf "$DIR"
 mkdir -p "$DIR"
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
-run() { printf '$ fhirlake'; printf ' %s' "$@"; printf '\n'; "$BIN" --root "$DIR/lake" "$@"; }
+run() {
+	printf '$ fhirlake'
+	for arg in "$@"; do
+		case $arg in *' '*) printf ' "%s"' "$arg" ;; *) printf ' %s' "$arg" ;; esac
+	done
+	printf '\n'
+	"$BIN" --root "$DIR/lake" "$@"
+}
 
 say "1. A synthetic population of 200 patients, as FHIR NDJSON"
 run generate --patients 200 --seed 1 --out "$DIR/ndjson"
@@ -33,9 +40,9 @@ run sql "SELECT p.id, p.name[1].family AS family, max_by(o.valueQuantity.value__
 
 say "What to try next"
 cat <<EOF
-  $BIN --root $DIR/lake sql "DESCRIBE Observation"        the columns of a type
-  $BIN --root $DIR/lake import $DIR/ndjson                the same again: nothing changes
-  $BIN --root $DIR/lake fsck                              every checksum, count and index
-  $BIN bench import $DIR/ndjson                           our rate against DuckDB's own
-  ls $DIR/lake/datastores/*/files/*                       Parquet and zstd NDJSON, for any tool
+  the columns of a type                    $BIN --root $DIR/lake sql "DESCRIBE Observation"
+  the same again: nothing changes          $BIN --root $DIR/lake import $DIR/ndjson
+  every checksum, count and index          $BIN --root $DIR/lake fsck
+  our rate against DuckDB's own            $BIN bench import $DIR/ndjson
+  Parquet and zstd NDJSON, for any tool    ls $DIR/lake/datastores/*/files/*
 EOF
