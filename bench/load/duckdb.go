@@ -45,7 +45,7 @@ func CopyWithDuckDB(ctx context.Context, files []string, out string) (*CopyResul
 }
 
 func copyFile(ctx context.Context, db *duck.Plain, from, to, options string) (int64, error) {
-	return db.Exec(ctx, fmt.Sprintf("COPY (SELECT * FROM read_ndjson(%s, maximum_object_size=268435456%s)) TO %s (FORMAT parquet, COMPRESSION zstd)",
+	return db.Exec(ctx, fmt.Sprintf("COPY (SELECT * FROM read_ndjson(%s, maximum_object_size=268435456%s)) TO %s (FORMAT parquet)",
 		duck.Quote(from), options, duck.Quote(to)))
 }
 
