@@ -2,11 +2,12 @@ package parquet
 
 import (
 	"bytes"
+	"fmt"
+	"math"
 	"math/bits"
 	"slices"
 	"sync"
 
-	"github.com/klauspost/compress/huff0"
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/fhirlake/fhirlake/fhir/columnar"
@@ -28,19 +29,17 @@ type encoder struct {
 	out    []byte  // finished chunks, and the pages of the current one
 	chunks []chunk // their descriptions, offsets relative to out
 	failed int64   // decimals without a twin
+	err    error   // why the chunks are not good
 
 	// The current chunk: a dictionary page, if it has one, waits for the first
 	// data page, since both decide whether the chunk is compressed.
-	ch       chunk
-	codec    int
-	raw      []byte // the page that is being made, after a waiting dictionary page
-	waiting  int    // bytes of raw that are the dictionary page
-	entries  int    // of it
-	literals int8   // 1: pack pages without a search for matches; 0: not known yet; -1: do search
-	packed   []byte
-	sample   []byte
-	zstd     *zstd.Encoder
-	huffman  *huff0.Scratch
+	ch      chunk
+	codec   int
+	raw     []byte // the page that is being made, after a waiting dictionary page
+	waiting int    // bytes of raw that are the dictionary page
+	entries int    // of it
+	packed  []byte
+	zstd    *zstd.Encoder
 
 	levels   hybrid[uint8]
 	indices  hybrid[uint32]
@@ -53,13 +52,16 @@ type encoder struct {
 	twin     twinScratch
 }
 
+// The fastest level leaves literals as they are where it finds no match, and in
+// unique ids, half of what a clinical data set has to pack, there is none: with
+// the entropy coding of all literals the columns are a quarter smaller.
 var encoders = sync.Pool{New: func() any {
 	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
 		zstd.WithEncoderCRC(false), zstd.WithWindowSize(1<<20), zstd.WithAllLitEntropyCompression(true))
 	if err != nil {
 		panic("parquet: options of the zstd encoder: " + err.Error())
 	}
-	return &encoder{zstd: z, huffman: newHuffman()}
+	return &encoder{zstd: z}
 }}
 
 // An encoder with more memory than this is left to the collector.
@@ -93,7 +95,7 @@ func columnOf(n *columnar.Node, twin int, segs []segment) column {
 // begin starts a chunk.
 func (e *encoder) begin(c *column) {
 	e.ch = chunk{node: c.node, twin: c.twin, offset: int64(len(e.out)), slots: int64(c.slots), nulls: int64(c.slots - c.values)}
-	e.codec, e.raw, e.waiting, e.literals = codecUndecided, e.raw[:0], 0, -1
+	e.codec, e.raw, e.waiting = codecUndecided, e.raw[:0], 0
 }
 
 // endDictionary takes what is in raw as the chunk's dictionary page.
@@ -102,6 +104,11 @@ func (e *encoder) endDictionary(entries int) { e.waiting, e.entries = len(e.raw)
 // endPage takes what is in raw as a data page.
 func (e *encoder) endPage(slots, encoding int) {
 	e.ch.encoding = encoding
+	if len(e.raw) > math.MaxInt32 {
+		e.err = fmt.Errorf("parquet: a page of %s has %d bytes, more than the format allows", e.ch.node.Name, len(e.raw))
+		e.raw, e.waiting = e.raw[:0], 0
+		return
+	}
 	dictionary, data := e.raw[:e.waiting], e.raw[e.waiting:]
 	e.packed = e.packed[:0]
 	if e.codec != codecNone && len(e.raw) >= minCompressed {
@@ -132,12 +139,6 @@ func (e *encoder) endPage(slots, encoding int) {
 }
 
 func (e *encoder) pack(dst, raw []byte) []byte {
-	if e.literals == 0 {
-		e.literals = e.literalsPay(raw)
-	}
-	if e.literals > 0 {
-		return appendLiterals(dst, raw, e.huffman)
-	}
 	return e.zstd.EncodeAll(raw, slices.Grow(dst, len(raw)/2+64))
 }
 

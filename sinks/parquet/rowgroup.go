@@ -74,6 +74,7 @@ type encodeTask struct {
 func (t *encodeTask) run(ctx context.Context) error {
 	e := encoders.Get().(*encoder)
 	e.out, e.chunks, e.failed = e.out[:0], e.chunks[:0], 0
+	e.err = nil
 	g := t.g
 	levels := make([]*columnar.Column, len(g.pieces))
 	absent := make([]*columnar.Column, len(g.pieces))
@@ -89,6 +90,9 @@ func (t *encodeTask) run(ctx context.Context) error {
 			levels[i] = g.nearest(n, i)
 		}
 		e.leaf(n, own, levels)
+		if e.err != nil {
+			return e.err
+		}
 	}
 	t.e = e
 	return nil

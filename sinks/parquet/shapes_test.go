@@ -264,7 +264,9 @@ func sameFiles(t *testing.T, want, have *store) {
 }
 
 func TestSegmentsEndWhereTheInputSays(t *testing.T) {
-	patient := func(id, more string) string { return fmt.Sprintf("{\"resourceType\":\"Patient\",\"id\":%q%s}\n", id, more) }
+	patient := func(id, more string) string {
+		return fmt.Sprintf("{\"resourceType\":\"Patient\",\"id\":%q%s}\n", id, more)
+	}
 	lines := []string{
 		patient("p1", ``) + patient("p2", `,"gender":"male"`),
 		patient("p3", `,"active":true`), // ends the row group

@@ -7,10 +7,6 @@ import (
 	"github.com/fhirlake/fhirlake/fhir/columnar"
 )
 
-// shortString is the mean length below which pages of strings may be packed
-// without a search for matches: longer ones, such as notes, repeat far apart.
-const shortString = 64
-
 // Strings that are not in a dictionary are written with the lengths first
 // (DELTA_LENGTH_BYTE_ARRAY), which leaves the bytes of a plain piece one copy,
 // or, where neighbours begin alike, with what each shares with the one before
@@ -19,13 +15,6 @@ const shortString = 64
 // plainStrings writes the values of a leaf one by one.
 func (e *encoder) plainStrings(c *column, own []*columnar.Column) {
 	e.begin(c)
-	size := 0
-	for _, col := range own {
-		size += plainSize(col)
-	}
-	if size <= shortString*c.values {
-		e.literals = 0
-	}
 	weight := func(i int) int { return plainSize(own[i]) }
 	if c.node.Role == columnar.RoleReference || alike(own) {
 		e.pages(c, encDeltaStrings, weight, func(from, to int) { e.frontCode(own[from:to]) })

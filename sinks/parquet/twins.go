@@ -173,7 +173,6 @@ func (e *encoder) plainTwin(c *column, r columnar.Role, twin int) {
 			}
 		})
 	default:
-		e.literals = 0
 		text := t.ids
 		e.pages(c, encDeltaLength, weight, func(from, to int) {
 			lo, hi := take(from, to)

@@ -46,6 +46,11 @@ func (s *Stage) NewWorker() (pipeline.Worker, error) {
 	return &worker{lastUpdated: []byte(s.lastUpdated), builders: make([]*builder, r4.NumTypes())}, nil
 }
 
+const (
+	maxBatch = 1<<31 - 1 // spans are that long
+	maxSide  = 8 << 20   // what a worker keeps for the next batch
+)
+
 type worker struct {
 	lastUpdated []byte
 	builders    []*builder // by resource type
@@ -54,8 +59,15 @@ type worker struct {
 }
 
 func (w *worker) Process(_ context.Context, b *pipeline.Batch) error {
+	if len(b.Data) > maxBatch {
+		return fmt.Errorf("shred: a batch of %d bytes is larger than %d", len(b.Data), maxBatch)
+	}
 	w.used, w.side = w.used[:0], w.side[:0]
+	if cap(w.side) > maxSide {
+		w.side = nil
+	}
 	for i := range b.Records {
+		b.At = i
 		r := &b.Records[i]
 		if r.Status != pipeline.Pending {
 			continue
