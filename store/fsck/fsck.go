@@ -88,7 +88,7 @@ func (r *Report) compare(path, what string, found, expected int64, by string) {
 // Root checks the catalog and all data stores of a root, or the one whose id is
 // given. An error means that the check itself could not go on.
 func Root(ctx context.Context, r *root.Root, c *catalog.Catalog, id string) (*Report, error) {
-	rep := &Report{}
+	rep := &Report{Findings: []Finding{}} // an empty list in JSON, not null
 	known := map[string]bool{}
 	for _, dir := range c.Dirs() {
 		if err := rep.catalogDir(r, dir, known); err != nil {
@@ -117,7 +117,9 @@ func Root(ctx context.Context, r *root.Root, c *catalog.Catalog, id string) (*Re
 		}
 		rep.add(one, "datastores/"+f.Name()+"/")
 	}
-	rep.DataStores = len(known)
+	if rep.DataStores = len(known); id != "" {
+		rep.DataStores = 1
+	}
 	return rep, nil
 }
 
