@@ -187,6 +187,7 @@ func TestStatements(t *testing.T) {
 		{`SELECT 1; SELECT 2`, "2 statements where one is expected; run them one by one"},
 		{`SELEC 1`, `syntax error at or near "SELEC"`},
 		{"SELECT\n1 +", `(line 2)`},
+		{`SELECT * FROM Group`, `the resource type is written "Group", with its quotes`},
 		{"SELECT 1,\n nothere FROM Patient", `Referenced column "nothere" not found`},
 		{`SELECT * FROM Patients`, "there is no table Patients; did you mean Patient?"},
 		{`SELECT * FROM obsrvation`, "did you mean Observation?"},

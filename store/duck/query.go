@@ -191,6 +191,9 @@ func (d *DB) parse(ctx context.Context, text string) (tree string, err error) {
 		if at, err := strconv.Atoi(p.Position); err == nil && at <= len(text) {
 			e.Line = 1 + strings.Count(text[:at], "\n")
 		}
+		if strings.Contains(p.Message, `near "Group"`) {
+			e.Hint = `GROUP is a word of SQL: the resource type is written "Group", with its quotes`
+		}
 		return "", e
 	case len(p.Statements) == 0:
 		return "", &Error{Message: "the query is empty"}
