@@ -87,10 +87,12 @@ func Import(ctx context.Context, o ImportOptions) (*ImportResult, error) {
 		return nil, errors.Join(err, src.Close())
 	}
 	res, err := j.run(ctx, bundle.Unwrap(src))
+	if err == nil {
+		res.Files, res.Skipped = int64(src.Files()), src.Skipped()
+	}
 	if err := j.end(res, err); err != nil {
 		return nil, err
 	}
-	res.Skipped = src.Skipped()
 	return res, nil
 }
 
@@ -175,7 +177,6 @@ func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult
 	settled := entries.Result()
 	j.files = report.Files()
 	res := &ImportResult{
-		Files:      int64(len(j.files)),
 		Bytes:      figures.Bytes,
 		Resources:  figures.Records,
 		Imported:   settled.Entries,
