@@ -108,7 +108,8 @@ func newDuckDBCopyCommand() *cobra.Command {
 	var out string
 	c := &cobra.Command{
 		Use: "duckdb-copy --out DIR FILE...", Short: "DuckDB's COPY of NDJSON files to Parquet", Hidden: true,
-		Args: atLeast(1, "FILE"),
+		Example: "  fhirlake bench duckdb-copy --out parquet Patient.ndjson",
+		Args:    atLeast(1, "FILE"),
 		RunE: func(c *cobra.Command, args []string) error {
 			res, err := load.CopyWithDuckDB(c.Context(), args, out)
 			if err != nil {

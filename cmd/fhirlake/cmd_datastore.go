@@ -24,12 +24,15 @@ func newDatastoreCommand(g *globals) *cobra.Command {
 			Example: "  fhirlake datastore create research",
 			Args:    exactly(1, "a NAME"),
 			RunE: func(c *cobra.Command, args []string) error {
+				if args[0] == "" {
+					return usageError("the NAME is empty; see `%s --help`", c.CommandPath())
+				}
 				return withRoot(g, true, func(l *lake) error {
 					d, err := l.catalog.CreateDataStore(catalog.Create{Properties: catalog.Properties{Name: args[0]}})
 					if err != nil {
 						return err
 					}
-					return g.showDatastore(c.OutOrStdout(), d)
+					return g.showChanged(c.OutOrStdout(), d)
 				})
 			},
 		},
@@ -74,7 +77,7 @@ func newDatastoreCommand(g *globals) *cobra.Command {
 					if d, err = l.catalog.DeleteDataStore(d.ID); err != nil {
 						return err
 					}
-					return g.showDatastore(c.OutOrStdout(), d)
+					return g.showChanged(c.OutOrStdout(), d)
 				})
 			},
 		},
@@ -126,6 +129,20 @@ func (g *globals) showDatastore(out io.Writer, d *catalog.DataStore) error {
 	_, err := fmt.Fprintf(out, "id        %s\nname      %s\nstatus    %s\ncreated   %s\nendpoint  %s\n",
 		d.ID, d.Name, d.Status, d.CreatedAt.Format("2006-01-02 15:04:05 MST"), d.Endpoint)
 	return err
+}
+
+// showChanged shows a data store that was made or deleted; the API answers these
+// two calls with less than it describes.
+func (g *globals) showChanged(out io.Writer, d *catalog.DataStore) error {
+	if !g.json {
+		return g.showDatastore(out, d)
+	}
+	return printJSON(out, struct {
+		ID       string `json:"DatastoreId"`
+		ARN      string `json:"DatastoreArn"`
+		Status   string `json:"DatastoreStatus"`
+		Endpoint string `json:"DatastoreEndpoint"`
+	}{d.ID, d.ARN, d.Status, d.Endpoint})
 }
 
 func (g *globals) listDatastores(out io.Writer, all []*catalog.DataStore) error {

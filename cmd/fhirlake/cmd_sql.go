@@ -100,8 +100,15 @@ func runSQL(c *cobra.Command, g *globals, query string, f duck.Format, output st
 }
 
 // writeFile writes a file under a temporary name beside its own, so that what is
-// there stays until the new content is whole.
+// there stays until the new content is whole. A link keeps its place, and a pipe
+// or device is written as it is: renaming would put a file where it stood.
 func writeFile(name string, write func(io.Writer) error) error {
+	if target, err := filepath.EvalSymlinks(name); err == nil {
+		name = target
+	}
+	if st, err := os.Stat(name); err == nil && !st.Mode().IsRegular() {
+		return writeThrough(name, write)
+	}
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
 	if err != nil {
 		return fmt.Errorf("write result: %w", err)
@@ -118,6 +125,18 @@ func writeFile(name string, write func(io.Writer) error) error {
 		return fmt.Errorf("write result: %w", err)
 	}
 	return nil
+}
+
+func writeThrough(name string, write func(io.Writer) error) error {
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("write result: %w", err)
+	}
+	err = write(f)
+	if cerr := f.Close(); err == nil && cerr != nil {
+		err = fmt.Errorf("write result: %w", cerr)
+	}
+	return err
 }
 
 func isTerminal(w io.Writer) bool {

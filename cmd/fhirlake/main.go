@@ -144,8 +144,10 @@ rejected records.`,
 		newJobCommand(g),
 		newFsckCommand(g),
 		newBenchCommand(g),
+		newCompletionCommand(),
 		newVersionCommand(g),
 	)
+	c.SetHelpCommand(newHelpCommand())
 	return c
 }
 
