@@ -28,10 +28,9 @@ const (
 	codecNone = 0
 	codecZstd = 6
 
-	convertedUTF8      = 0
-	convertedList      = 3
-	convertedDecimal   = 5
-	convertedTimestamp = 10
+	convertedUTF8    = 0
+	convertedList    = 3
+	convertedDecimal = 5
 
 	pageData       = 0
 	pageDictionary = 2

@@ -138,11 +138,13 @@ func writeLeaf(t *thrift, name string, repetition int, k kind, id int) {
 		t.end()
 		t.end()
 	case kindTimestamp:
-		t.i32(6, convertedTimestamp)
+		// UTC by definition, but not marked as adjusted to it: SQL engines then
+		// show and compare plain timestamps, whatever zone a session is in. The
+		// converted type would say adjusted, so there is none.
 		t.i32(9, id)
 		t.structField(10)
 		t.structField(8)
-		t.boolean(1, true)
+		t.boolean(1, false)
 		t.structField(2)
 		t.structField(2) // MICROS
 		t.end()

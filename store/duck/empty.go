@@ -82,8 +82,8 @@ func twins(owner, name string, p r4.Primitive, list string, add func(name, colum
 	case p == r4.PrimitiveDecimal:
 		add(name+"__decimal", "DECIMAL(38,6)"+list)
 	case p == r4.PrimitiveDate || p == r4.PrimitiveDateTime || p == r4.PrimitiveInstant:
-		add(name+"__start", "TIMESTAMP WITH TIME ZONE"+list)
-		add(name+"__end", "TIMESTAMP WITH TIME ZONE"+list)
+		add(name+"__start", "TIMESTAMP"+list)
+		add(name+"__end", "TIMESTAMP"+list)
 	case owner == "Reference" && name == "reference":
 		add(name+"__type", "VARCHAR")
 		add(name+"__id", "VARCHAR")
