@@ -16,7 +16,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -152,16 +151,19 @@ func (s *Sink) cut() pipeline.Task {
 	}
 	s.runs = append(s.runs, r)
 	s.open = nil
+	sorted := s.buffer()[:len(r.entries)]
 	return pipeline.Task{
-		Bytes: runEntries * entrySize,
+		Bytes: 2 * runEntries * entrySize,
 		Run: func(context.Context) error {
-			slices.SortFunc(r.entries, compareEntries)
+			sortEntries(sorted, r.entries)
+			r.entries, sorted = sorted, r.entries
 			if r.name == "" {
 				return nil
 			}
 			return r.spill()
 		},
 		Done: func() error {
+			s.free = append(s.free, sorted)
 			if r.name != "" {
 				s.free = append(s.free, r.entries)
 				r.entries = nil

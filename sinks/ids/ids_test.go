@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -184,4 +185,47 @@ func TestCloseWithoutCommitLeavesNoFile(t *testing.T) {
 	if left, _ := os.ReadDir(filepath.Join(dir, "index")); len(left) > 0 {
 		t.Errorf("left %v", left)
 	}
+}
+
+func TestSortEntriesIsSorting(t *testing.T) {
+	rng := rand.New(rand.NewPCG(8, 9))
+	for name, key := range map[string]func(i int) snapshot.Key{
+		"spread":    func(int) snapshot.Key { return snapshot.Key{rng.Uint64(), rng.Uint64()} },
+		"few":       func(int) snapshot.Key { return snapshot.Key{rng.Uint64N(3) << 62, rng.Uint64N(2)} },
+		"one":       func(int) snapshot.Key { return snapshot.Key{1, 2} },
+		"backwards": func(i int) snapshot.Key { return snapshot.Key{^uint64(i), 0} },
+	} {
+		from := make([]entry, 5000)
+		for i := range from {
+			from[i] = entry{key: key(i), seq: uint64(i)}
+		}
+		want := slices.Clone(from)
+		slices.SortFunc(want, compareEntries)
+		to := make([]entry, len(from))
+		sortEntries(to, from)
+		if !slices.Equal(to, want) {
+			t.Errorf("%s: not sorted as by comparison", name)
+		}
+	}
+}
+
+func BenchmarkSortEntries(b *testing.B) {
+	rng := rand.New(rand.NewPCG(8, 9))
+	entries := make([]entry, runEntries)
+	for i := range entries {
+		entries[i] = entry{key: snapshot.Key{rng.Uint64(), rng.Uint64()}, seq: uint64(i)}
+	}
+	from, to := make([]entry, runEntries), make([]entry, runEntries)
+	b.Run("distribution", func(b *testing.B) {
+		for b.Loop() {
+			copy(from, entries)
+			sortEntries(to, from)
+		}
+	})
+	b.Run("comparison", func(b *testing.B) {
+		for b.Loop() {
+			copy(from, entries)
+			slices.SortFunc(from, compareEntries)
+		}
+	})
 }

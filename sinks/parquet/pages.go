@@ -52,26 +52,49 @@ type encoder struct {
 	twin     twinScratch
 }
 
-// The fastest level leaves literals as they are where it finds no match, and in
-// unique ids, half of what a clinical data set has to pack, there is none: with
-// the entropy coding of all literals the columns are a quarter smaller.
-var encoders = sync.Pool{New: func() any {
+// encoders are those of one sink that no task uses: at most as many as the pool
+// has workers. They keep their memory from task to task; a sync.Pool would lose
+// it to each garbage collection, and growing it again was a tenth of an import.
+type encoders struct {
+	mu   sync.Mutex
+	idle []*encoder
+}
+
+func (p *encoders) get() (*encoder, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.idle); n > 0 {
+		e := p.idle[n-1]
+		p.idle = p.idle[:n-1]
+		return e, nil
+	}
+	return newEncoder()
+}
+
+// newEncoder makes an encoder. The fastest level leaves literals as they are where
+// it finds no match, and in unique ids, half of what a clinical data set has to
+// pack, there is none: with the entropy coding of all literals the columns are a
+// quarter smaller.
+func newEncoder() (*encoder, error) {
 	z, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
 		zstd.WithEncoderCRC(false), zstd.WithWindowSize(1<<20), zstd.WithAllLitEntropyCompression(true))
 	if err != nil {
-		panic("parquet: options of the zstd encoder: " + err.Error())
+		return nil, fmt.Errorf("make zstd encoder: %w", err)
 	}
-	return &encoder{zstd: z}
-}}
+	return &encoder{zstd: z}, nil
+}
 
 // An encoder with more memory than this is left to the collector.
 const maxEncoder = 24 << 20
 
-func (e *encoder) release() {
+func (p *encoders) put(e *encoder) {
 	clear(e.dict.entries)
-	if cap(e.out)+cap(e.raw)+cap(e.packed)+cap(e.text)+4*cap(e.index) <= maxEncoder {
-		encoders.Put(e)
+	if cap(e.out)+cap(e.raw)+cap(e.packed)+cap(e.text)+4*cap(e.index) > maxEncoder {
+		return
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.idle = append(p.idle, e)
 }
 
 // column is what is known of a chunk before its pages.

@@ -1,7 +1,9 @@
 package parquet
 
 import (
+	"bytes"
 	"context"
+	"slices"
 
 	"github.com/fhirlake/fhirlake/fhir/columnar"
 	"github.com/fhirlake/fhirlake/pipeline"
@@ -68,11 +70,18 @@ type encodeTask struct {
 	g      *rowGroup
 	leaves []*columnar.Node
 	last   bool
-	e      *encoder
+
+	out    []byte // the finished chunks
+	chunks []chunk
+	failed int64
 }
 
 func (t *encodeTask) run(ctx context.Context) error {
-	e := encoders.Get().(*encoder)
+	e, err := t.g.f.s.encoders.get()
+	if err != nil {
+		return err
+	}
+	defer t.g.f.s.encoders.put(e)
 	e.out, e.chunks, e.failed = e.out[:0], e.chunks[:0], 0
 	e.err = nil
 	g := t.g
@@ -94,7 +103,7 @@ func (t *encodeTask) run(ctx context.Context) error {
 			return e.err
 		}
 	}
-	t.e = e
+	t.out, t.chunks, t.failed = bytes.Clone(e.out), slices.Clone(e.chunks), e.failed
 	return nil
 }
 
@@ -110,18 +119,17 @@ func (g *rowGroup) nearest(n *columnar.Node, i int) *columnar.Column {
 }
 
 func (t *encodeTask) done() error {
-	e, g := t.e, t.g
-	offset, err := g.f.append(e.out)
+	g := t.g
+	offset, err := g.f.append(t.out)
 	if err != nil {
 		return err
 	}
-	for _, c := range e.chunks {
+	for _, c := range t.chunks {
 		c.offset += offset
 		g.done.chunks = append(g.done.chunks, c)
 	}
-	g.f.s.failed.Add(e.failed)
-	t.e = nil
-	e.release()
+	g.f.s.failed.Add(t.failed)
+	t.out, t.chunks = nil, nil
 	if t.last {
 		g.f.groups = append(g.f.groups, g.done)
 		for _, p := range g.pieces {

@@ -51,6 +51,8 @@ type Sink struct {
 	closing errgroup.Group // of finished files
 	open    map[*file]bool
 	failed  atomic.Int64
+
+	encoders encoders
 }
 
 var _ pipeline.Sink = (*Sink)(nil)

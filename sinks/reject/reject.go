@@ -243,11 +243,16 @@ func (s *Sink) write(o **output, folder, base string, line []byte) error {
 // Flush has nothing to do: Commit writes what is buffered.
 func (s *Sink) Flush(context.Context) ([]pipeline.Task, error) { return nil, nil }
 
-// Commit gives the report files their names.
+// Commit gives the report files their names. Of an input without failures, or
+// without successes, the file of an earlier job in the same folder goes: it would
+// speak of lines that are not so any more.
 func (s *Sink) Commit(context.Context) error {
 	for _, o := range s.order {
-		for _, out := range []*output{o.success, o.failure} {
+		for folder, out := range map[string]*output{"SUCCESS": o.success, "FAILURE": o.failure} {
 			if out == nil {
+				if err := s.forget(folder, o.base); err != nil {
+					return err
+				}
 				continue
 			}
 			if err := out.finish(); err != nil {
@@ -259,6 +264,17 @@ func (s *Sink) Commit(context.Context) error {
 		}
 	}
 	s.committed = true
+	return nil
+}
+
+func (s *Sink) forget(folder, base string) error {
+	if s.dir == "" {
+		return nil
+	}
+	err := os.Remove(filepath.Join(s.dir, folder, base+".ndjson"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("write report: %w", err)
+	}
 	return nil
 }
 
