@@ -196,12 +196,13 @@ func (s *Sink) Commit(ctx context.Context) error {
 			err = ctx.Err()
 			break
 		}
-		e, ok, rerr := m.next()
+		var e entry
+		ok, rerr := m.next(&e)
 		if rerr != nil || !ok {
 			err = rerr
 			break
 		}
-		if err = w.take(e); err != nil {
+		if err = w.take(&e); err != nil {
 			break
 		}
 	}

@@ -2,7 +2,6 @@ package ids
 
 import (
 	"bufio"
-	"container/heap"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -134,18 +133,19 @@ func decode(b *[entrySize]byte, e *entry) {
 
 // cursor walks one run.
 type cursor struct {
-	cur  entry
+	cur  *entry // the entry at the head
 	rest []entry
 	r    *bufio.Reader
+	read entry // what cur points to when the run is in a file
 }
 
-// advance loads the next entry; false at the end.
+// advance goes to the next entry; false at the end.
 func (c *cursor) advance() (bool, error) {
 	if c.r == nil {
 		if len(c.rest) == 0 {
 			return false, nil
 		}
-		c.cur, c.rest = c.rest[0], c.rest[1:]
+		c.cur, c.rest = &c.rest[0], c.rest[1:]
 		return true, nil
 	}
 	var b [entrySize]byte
@@ -154,15 +154,15 @@ func (c *cursor) advance() (bool, error) {
 	} else if err != nil {
 		return false, fmt.Errorf("read id index run: %w", err)
 	}
-	decode(&b, &c.cur)
+	decode(&b, &c.read)
+	c.cur = &c.read
 	return true, nil
 }
 
-// merge gives the entries of all runs in order: a heap of cursors.
-type merge struct {
-	h   cursors
-	out entry
-}
+// merge gives the entries of all runs in order. It is a heap of cursors, by
+// hand: what costs is moving and comparing entries, so only pointers move and
+// nearly all comparisons end at the first half of the key.
+type merge struct{ heap []*cursor }
 
 func newMerge(runs []*run) (*merge, error) {
 	m := &merge{}
@@ -181,41 +181,57 @@ func newMerge(runs []*run) (*merge, error) {
 			return nil, err
 		}
 		if ok {
-			m.h = append(m.h, c)
+			m.heap = append(m.heap, c)
 		}
 	}
-	heap.Init(&m.h)
+	for i := len(m.heap)/2 - 1; i >= 0; i-- {
+		m.down(i)
+	}
 	return m, nil
 }
 
-// next gives the next entry, valid until the following call.
-func (m *merge) next() (*entry, bool, error) {
-	if len(m.h) == 0 {
-		return nil, false, nil
+// next copies the next entry to e.
+func (m *merge) next(e *entry) (bool, error) {
+	if len(m.heap) == 0 {
+		return false, nil
 	}
-	c := m.h[0]
-	m.out = c.cur
+	c := m.heap[0]
+	*e = *c.cur
 	ok, err := c.advance()
 	if err != nil {
-		return nil, false, err
+		return false, err
 	}
-	if ok {
-		heap.Fix(&m.h, 0)
-	} else {
-		heap.Pop(&m.h)
+	if !ok {
+		last := len(m.heap) - 1
+		m.heap[0] = m.heap[last]
+		m.heap = m.heap[:last]
 	}
-	return &m.out, true, nil
+	m.down(0)
+	return true, nil
 }
 
-type cursors []*cursor
+// down puts the cursor at i in its place.
+func (m *merge) down(i int) {
+	h := m.heap
+	for {
+		child := 2*i + 1
+		if child >= len(h) {
+			return
+		}
+		if child+1 < len(h) && before(h[child+1].cur, h[child].cur) {
+			child++
+		}
+		if !before(h[child].cur, h[i].cur) {
+			return
+		}
+		h[i], h[child] = h[child], h[i]
+		i = child
+	}
+}
 
-func (h cursors) Len() int           { return len(h) }
-func (h cursors) Less(i, j int) bool { return compareEntries(h[i].cur, h[j].cur) < 0 }
-func (h cursors) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *cursors) Push(x any)        { *h = append(*h, x.(*cursor)) }
-func (h *cursors) Pop() any {
-	old := *h
-	c := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return c
+func before(a, b *entry) bool {
+	if a.key[0] != b.key[0] {
+		return a.key[0] < b.key[0]
+	}
+	return compareEntries(*a, *b) < 0
 }

@@ -115,8 +115,13 @@ type IDWriter struct {
 	last    Key
 	times   map[int64]uint32
 	order   []int64
-	buf     []byte
+	lastAt  int64 // the time of the last entry, and its index
+	lastNo  uint32
+	buf     []byte // entries that wait to be written
 }
+
+// idWriteSize is how many bytes of entries are handed on at once.
+const idWriteSize = 32 << 10
 
 // CreateIDs starts the index file at rel below dir for entries within bounds.
 func CreateIDs(dir, rel string, bounds IDBounds, into *File) (*IDWriter, error) {
@@ -152,34 +157,58 @@ func (x *IDWriter) Add(e *Entry) error {
 		return fmt.Errorf("id index: an entry is out of bounds: row %d of segment %d, version %d", e.Address.Row, e.Address.Segment, e.Version)
 	}
 	x.last = e.Key
-	t, ok := x.times[e.Updated]
-	if !ok {
-		if t = uint32(len(x.order)); t >= max(x.limit.Times, 1) {
-			return fmt.Errorf("id index: more than %d different times", x.limit.Times)
-		}
-		x.times[e.Updated] = t
-		x.order = append(x.order, e.Updated)
+	t, err := x.timeIndex(e.Updated)
+	if err != nil {
+		return err
 	}
 	x.buckets[e.Key[0]>>x.shift+1]++
 	if x.filter != nil {
 		filterAdd(x.filter, e.Key)
 	}
-	b := x.buf[:0]
-	b = binary.BigEndian.AppendUint64(b, e.Key[0])
+	b := binary.BigEndian.AppendUint64(x.buf, e.Key[0])
 	b = binary.BigEndian.AppendUint64(b, e.Key[1])
 	b = binary.LittleEndian.AppendUint64(b, e.Content)
 	b = appendPacked(b, e.Address.Segment-x.layout.segmentBase, x.layout.segment)
 	b = appendPacked(b, e.Address.Row, x.layout.row)
 	b = appendPacked(b, e.Version-1, x.layout.version)
 	b = appendPacked(b, t, x.layout.at)
-	x.buf = b
 	x.n++
-	_, err := x.w.Write(b)
+	if x.buf = b; len(b) < idWriteSize {
+		return nil
+	}
+	return x.flush()
+}
+
+func (x *IDWriter) flush() error {
+	_, err := x.w.Write(x.buf)
+	x.buf = x.buf[:0]
 	return err
+}
+
+// timeIndex gives the place of a time in the table of times. Entries of one job
+// have one time, so it is nearly always that of the last entry.
+func (x *IDWriter) timeIndex(at int64) (uint32, error) {
+	if at == x.lastAt && len(x.order) > 0 {
+		return x.lastNo, nil
+	}
+	t, ok := x.times[at]
+	if !ok {
+		if t = uint32(len(x.order)); t >= max(x.limit.Times, 1) {
+			return 0, fmt.Errorf("id index: more than %d different times", x.limit.Times)
+		}
+		x.times[at] = t
+		x.order = append(x.order, at)
+	}
+	x.lastAt, x.lastNo = at, t
+	return t, nil
 }
 
 // Close writes the tables and the footer, and syncs the file.
 func (x *IDWriter) Close() error {
+	if err := x.flush(); err != nil {
+		x.w.Abort()
+		return fmt.Errorf("write id index: %w", err)
+	}
 	for i := 1; i < len(x.buckets); i++ {
 		x.buckets[i] += x.buckets[i-1]
 	}
