@@ -98,6 +98,18 @@ func isVersionElement(n *Node) bool {
 	return (n.Element == metaVersionID || n.Element == metaLastUpdated) && n.Flags&FlagTwin == 0
 }
 
+// Content gives what AppendContent appends, without a copy where the text has it
+// as it is: a resource of 170 MB is not copied to be hashed. The result aliases
+// the tree's text or *buf, which is used again and again.
+func Content(buf *[]byte, t *Tree, root NodeID) []byte {
+	nd := &t.Nodes[root]
+	if t.Child(root, metaElements[nd.Type]) == NoNode {
+		return t.Data[nd.Start:nd.End]
+	}
+	*buf = AppendContent((*buf)[:0], t, root)
+	return *buf
+}
+
 // AppendContent appends what the content hash of the resource at root covers:
 // its text without meta, then each other member of meta.
 func AppendContent(dst []byte, t *Tree, root NodeID) []byte {

@@ -69,6 +69,10 @@ func TestContentIsTheSameBeforeAndAfterTheStamp(t *testing.T) {
 	} {
 		tr, root := tree(t, in)
 		before := string(fhir.AppendContent(nil, tr, root))
+		var buf []byte
+		if got := string(fhir.Content(&buf, tr, root)); got != before {
+			t.Errorf("Content gives %s, AppendContent %s", got, before)
+		}
 		stamped := string(fhir.AppendStamped(nil, tr, root, 12, "2026-01-02T03:04:05.000Z"))
 		tr, root = tree(t, stamped)
 		if after := string(fhir.AppendContent(nil, tr, root)); after != before {

@@ -12,6 +12,7 @@ package rawlog
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -95,6 +96,9 @@ func (s *Sink) Write(_ context.Context, b *pipeline.Batch) ([]pipeline.Task, err
 		rest = rest[fr.Compressed:]
 		f.frames = append(f.frames, fr.Frame)
 		s.written += int64(fr.Compressed)
+	}
+	if cap(p.bytes) > 32*FrameSize {
+		p.bytes = nil // a huge line passed, and the batch will be used again
 	}
 	return tasks, nil
 }
@@ -230,6 +234,10 @@ func (w *worker) compressType(b *pipeline.Batch, p *product, from int) {
 
 func (w *worker) cut(p *product, fr *typedFrame) {
 	at := len(p.bytes)
+	if len(w.text) > 16*FrameSize {
+		// Growing piecemeal would leave garbage of several times the size.
+		p.bytes = slices.Grow(p.bytes, w.z.MaxEncodedSize(len(w.text)))
+	}
 	p.bytes = w.z.EncodeAll(w.text, p.bytes)
 	fr.Compressed = uint32(len(p.bytes) - at)
 	fr.Uncompressed = uint32(len(w.text))

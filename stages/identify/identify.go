@@ -73,6 +73,9 @@ type worker struct {
 	buf    []byte
 }
 
+// keepBuffer is the largest buffer that a worker keeps from batch to batch.
+const keepBuffer = 4 << 20
+
 // Process identifies every record that is still accepted.
 func (w *worker) Process(_ context.Context, b *pipeline.Batch) error {
 	for i := range b.Records {
@@ -93,8 +96,7 @@ func (w *worker) Process(_ context.Context, b *pipeline.Batch) error {
 		w.buf = AppendIdentity(w.buf[:0], r.Type, r.ID)
 		sum := highwayhash.Sum128(w.buf, w.secret)
 		r.Key = [2]uint64{binary.BigEndian.Uint64(sum[:]), binary.BigEndian.Uint64(sum[8:])}
-		w.buf = fhir.AppendContent(w.buf[:0], &b.Tree, r.Root)
-		r.Content = highwayhash.Sum64(w.buf, w.secret)
+		r.Content = highwayhash.Sum64(fhir.Content(&w.buf, &b.Tree, r.Root), w.secret)
 		r.Version = 1
 		if w.lookup == nil {
 			continue
@@ -106,6 +108,9 @@ func (w *worker) Process(_ context.Context, b *pipeline.Batch) error {
 		if ok {
 			w.follow(r, v)
 		}
+	}
+	if cap(w.buf) > keepBuffer {
+		w.buf = nil // a huge line passed; do not keep its memory
 	}
 	return nil
 }
