@@ -111,6 +111,9 @@ func newImport(o ImportOptions) (*importJob, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := o.checkNotLost(store); err != nil {
+		return nil, err
+	}
 	// What a killed job left is in nobody's way, but takes space.
 	if _, err := store.Sweep(); err != nil {
 		return nil, err
@@ -124,6 +127,25 @@ func newImport(o ImportOptions) (*importJob, error) {
 	j.job.ID, j.job.Name, j.job.DatastoreID = id, o.JobName, o.Datastore.ID
 	j.job.Status, j.job.SubmitTime = catalog.JobInProgress, catalog.At(j.now)
 	return j, o.Catalog.PutJob(&j.job)
+}
+
+// checkNotLost refuses a data store that lost its CURRENT: it would count as empty,
+// and sweeping it would remove what may still be saved.
+func (o *ImportOptions) checkNotLost(store *snapshot.Store) error {
+	m, release, err := store.Current()
+	if err != nil {
+		return err
+	}
+	release()
+	if m.Number > 0 {
+		return nil
+	}
+	last, err := o.Catalog.LastSnapshot(o.Datastore.ID)
+	if err == nil && last > 0 {
+		err = fmt.Errorf("data store %s has no CURRENT, but its jobs published snapshot %d; put %s back, or delete the data store; `fhirlake fsck` tells more",
+			o.Datastore.ID, last, store.Dir())
+	}
+	return err
 }
 
 func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult, error) {

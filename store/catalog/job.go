@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/fhirlake/fhirlake/store/snapshot"
 )
 
 // JobKind tells imports from exports.
@@ -139,12 +141,51 @@ func (c *Catalog) recoverJobs(gone map[string]bool) error {
 				return err
 			}
 		case !j.Ended() && !j.Resumable:
-			j.Status, j.EndTime = JobFailed, At(c.o.Now())
-			j.Message = "the process that ran this job ended before the job did; nothing of it was published, run it again"
+			j.EndTime = At(c.o.Now())
+			if n := c.published(j); n > 0 {
+				j.Status, j.Snapshot = JobCompleted, n
+				j.Message = "the process that ran this job ended right after publication; its counts are lost"
+			} else {
+				j.Status = JobFailed
+				j.Message = "the process that ran this job ended before the job did; nothing of it was published, run it again"
+			}
 			if err := c.write(jobs, j.ID, j); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// published gives the number of the manifest that a job published before it could
+// say so; 0 when it did not. Nothing was published after it: whoever publishes
+// owns the root, and the next owner comes here first.
+func (c *Catalog) published(j *Job) int64 {
+	s, err := snapshot.Open(c.root.DatastoreDir(j.DatastoreID))
+	if err != nil {
+		return 0 // whoever uses the data store says what is wrong with it
+	}
+	m, release, err := s.Current()
+	if err != nil {
+		return 0
+	}
+	defer release()
+	if m.JobID != j.ID {
+		return 0
+	}
+	return m.Number
+}
+
+// LastSnapshot is the number of the newest manifest that the jobs of a data store
+// say they published; 0 when there is none.
+func (c *Catalog) LastSnapshot(datastoreID string) (int64, error) {
+	all, err := c.Jobs(datastoreID)
+	if err != nil {
+		return 0, err
+	}
+	var n int64
+	for _, j := range all {
+		n = max(n, j.Snapshot)
+	}
+	return n, nil
 }

@@ -117,10 +117,36 @@ func Root(ctx context.Context, r *root.Root, c *catalog.Catalog, id string) (*Re
 		}
 		rep.add(one, "datastores/"+f.Name()+"/")
 	}
+	for ds := range known {
+		if id == "" || ds == id {
+			rep.lastSnapshot(r, c, ds)
+		}
+	}
 	if rep.DataStores = len(known); id != "" {
 		rep.DataStores = 1
 	}
 	return rep, nil
+}
+
+// lastSnapshot looks whether what the jobs published is still there: a folder that
+// is gone, or has lost its CURRENT, looks like a data store without content.
+func (r *Report) lastSnapshot(rt *root.Root, c *catalog.Catalog, id string) {
+	want, err := c.LastSnapshot(id)
+	if err != nil {
+		return // a record that cannot be read was reported with the catalog
+	}
+	s, err := snapshot.Open(rt.DatastoreDir(id))
+	if err != nil {
+		return // reported with the data store
+	}
+	m, release, err := s.Current()
+	if err != nil {
+		return
+	}
+	defer release()
+	if m.Number < want {
+		r.damage("datastores/"+id+"/CURRENT", fmt.Sprintf("snapshot %d is the last one", m.Number), fmt.Sprintf("%d by the jobs", want))
+	}
 }
 
 func (r *Report) add(o *Report, prefix string) {
