@@ -188,6 +188,7 @@ func TestStatements(t *testing.T) {
 		{`SELEC 1`, `syntax error at or near "SELEC"`},
 		{"SELECT\n1 +", `(line 2)`},
 		{`SELECT * FROM Group`, `the resource type is written "Group", with its quotes`},
+		{`SELECT id FROM Patient JOIN Binary ON true WHERE true`, `the resource type is written "Binary", with its quotes`},
 		{"SELECT 1,\n nothere FROM Patient", `Referenced column "nothere" not found`},
 		{`SELECT * FROM Patients`, "there is no table Patients; did you mean Patient?"},
 		{`SELECT * FROM obsrvation`, "did you mean Observation?"},

@@ -122,6 +122,9 @@ type statement struct {
 	columns []Column
 }
 
+// unquoted finds the two resource types that SQL's grammar takes for itself.
+var unquoted = regexp.MustCompile(`(?i)\b(?:from|join|describe|summarize)\s+(group|binary)\b`)
+
 var explainPrefix = regexp.MustCompile(`(?is)^\s*explain\s+(analyze\s+)?`)
 
 func (d *DB) prepare(ctx context.Context, query string) (*statement, error) {
@@ -191,8 +194,9 @@ func (d *DB) parse(ctx context.Context, text string) (tree string, err error) {
 		if at, err := strconv.Atoi(p.Position); err == nil && at <= len(text) {
 			e.Line = 1 + strings.Count(text[:at], "\n")
 		}
-		if strings.Contains(p.Message, `near "Group"`) {
-			e.Hint = `GROUP is a word of SQL: the resource type is written "Group", with its quotes`
+		if m := unquoted.FindStringSubmatch(text); m != nil {
+			name := strings.ToUpper(m[1][:1]) + strings.ToLower(m[1][1:])
+			e.Hint = fmt.Sprintf("%s is a word of SQL: the resource type is written %q, with its quotes", strings.ToUpper(name), name)
 		}
 		return "", e
 	case len(p.Statements) == 0:
