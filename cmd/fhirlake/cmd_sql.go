@@ -22,8 +22,8 @@ func newSQLCommand(g *globals) *cobra.Command {
 		Use:   "sql [flags] QUERY",
 		Short: "Ask SQL over the current resources",
 		Long: `Sql runs one read-only query of DuckDB's SQL. There is a view for each resource
-type, named as the type ("Group" needs its quotes), with the current resources,
-one row each: columns and nesting as in FHIR JSON. Beside a decimal x there is
+type, named as the type ("Group" and "Binary" need their quotes), with the current
+resources, one row each: columns and nesting as in FHIR JSON. Beside a decimal x there is
 x__decimal, beside a date d there are d__start and d__end, and a reference has
 reference__type and reference__id. DESCRIBE Patient lists the columns.
 
