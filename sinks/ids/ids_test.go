@@ -6,12 +6,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/fhirlake/fhirlake/pipeline"
+	"github.com/fhirlake/fhirlake/pipeline/pipetest"
 	"github.com/fhirlake/fhirlake/store/snapshot"
 )
 
@@ -228,4 +230,27 @@ func BenchmarkSortEntries(b *testing.B) {
 			slices.SortFunc(from, compareEntries)
 		}
 	})
+}
+
+func TestContract(t *testing.T) {
+	pipetest.TestSink(t, func(t *testing.T) pipetest.SinkSetup {
+		dir := t.TempDir()
+		return pipetest.SinkSetup{Sink: New(dir, "index/1.ids", now), Result: pipetest.Files(dir)}
+	}, func(*testing.T) pipeline.Source {
+		return pipetest.Lines("in.ndjson", strings.Repeat("{}\n", 5000), 4<<10)
+	}, numbered{})
+}
+
+// numbered gives records keys and versions by their lines.
+type numbered struct{}
+
+func (numbered) Name() string                        { return "numbered" }
+func (numbered) NewWorker() (pipeline.Worker, error) { return numbered{}, nil }
+func (numbered) Process(_ context.Context, b *pipeline.Batch) error {
+	for i := range b.Records {
+		r := &b.Records[i]
+		r.Key = [2]uint64{uint64(r.Line) * 0x9E3779B97F4A7C15, uint64(r.Line)}
+		r.Version, r.Row = 1, uint32(r.Line)
+	}
+	return nil
 }

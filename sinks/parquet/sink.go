@@ -49,7 +49,7 @@ type Sink struct {
 	order   []*table // as their types came first
 	held    int64
 	closing errgroup.Group // of finished files
-	open    map[*file]bool
+	files   []*snapshot.FileWriter // all so far
 	failed  atomic.Int64
 
 	encoders encoders
@@ -60,7 +60,7 @@ var _ pipeline.Sink = (*Sink)(nil)
 // New makes a sink that adds segments to b.
 func New(b *snapshot.Builder, opts Options) *Sink {
 	opts.defaults()
-	return &Sink{builder: b, opts: opts, tables: make([]*table, r4.NumTypes()), open: map[*file]bool{}}
+	return &Sink{builder: b, opts: opts, tables: make([]*table, r4.NumTypes())}
 }
 
 // Name is "parquet".
@@ -149,15 +149,21 @@ func (s *Sink) Flush(context.Context) ([]pipeline.Task, error) {
 }
 
 // Commit waits until all files are synced.
-func (s *Sink) Commit(context.Context) error { return s.closing.Wait() }
+func (s *Sink) Commit(context.Context) error {
+	if err := s.closing.Wait(); err != nil {
+		return err
+	}
+	s.files = nil
+	return nil
+}
 
-// Close removes the files that were not finished.
+// Close removes the files, unless Commit has kept them.
 func (s *Sink) Close() error {
 	_ = s.closing.Wait() // Commit, if there was one, has reported it
-	for f := range s.open {
-		f.w.Abort()
+	for _, w := range s.files {
+		w.Abort()
 	}
-	clear(s.open)
+	s.files = nil
 	for _, t := range s.order {
 		for _, p := range t.pending {
 			p.Release()

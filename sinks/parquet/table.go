@@ -127,7 +127,7 @@ func (f *file) append(body []byte) (offset int64, err error) {
 		if f.w, err = f.segment.Create(snapshot.ColumnsFile); err != nil {
 			return 0, err
 		}
-		f.s.open[f] = true
+		f.s.files = append(f.s.files, f.w)
 		if _, err = f.w.Write([]byte(magic)); err != nil {
 			return 0, err
 		}
@@ -143,7 +143,6 @@ func (f *file) finish() error {
 	if _, err := f.append(appendFooter(nil, f.layout, f.leaves, f.groups)); err != nil {
 		return err
 	}
-	delete(f.s.open, f)
 	f.s.closing.Go(f.w.Close)
 	return nil
 }

@@ -146,10 +146,13 @@ func (s *Sink) Flush(context.Context) ([]pipeline.Task, error) {
 	return tasks, nil
 }
 
-// Commit has nothing to do: the manifest makes the files visible.
-func (s *Sink) Commit(context.Context) error { return nil }
+// Commit keeps the files; the manifest makes them visible.
+func (s *Sink) Commit(context.Context) error {
+	clear(s.files)
+	return nil
+}
 
-// Close removes files that are not finished. No task runs any more.
+// Close removes the files, unless Commit has kept them. No task runs any more.
 func (s *Sink) Close() error {
 	for _, f := range s.files {
 		f.w.Abort()

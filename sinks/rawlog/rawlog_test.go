@@ -11,6 +11,7 @@ import (
 
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/pipeline"
+	"github.com/fhirlake/fhirlake/pipeline/pipetest"
 	"github.com/fhirlake/fhirlake/stages/parse"
 	"github.com/fhirlake/fhirlake/store/snapshot"
 )
@@ -203,4 +204,42 @@ func BenchmarkCompress(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// placed is the sink behind what gives records their rows.
+type placed struct {
+	*Sink
+	builder *snapshot.Builder
+}
+
+func (p placed) Write(ctx context.Context, b *pipeline.Batch) ([]pipeline.Task, error) {
+	place(p.builder, b)
+	return p.Sink.Write(ctx, b)
+}
+
+func TestContract(t *testing.T) {
+	var text strings.Builder
+	for i := range 3000 {
+		fmt.Fprintf(&text, `{"resourceType":"%s","id":"%d","language":"en"}`+"\n", []string{"Patient", "Group", "Person"}[i%3], i)
+	}
+	pipetest.TestSink(t, func(t *testing.T) pipetest.SinkSetup {
+		dir := t.TempDir()
+		builder := snapshot.NewBuilder(dir, &snapshot.Manifest{}, sequence())
+		return pipetest.SinkSetup{
+			Sink:   placed{New(builder, now), builder},
+			Result: pipetest.Files(dir),
+		}
+	}, func(*testing.T) pipeline.Source { return pipetest.Lines("in.ndjson", text.String(), 16<<10) }, parse.New(), versioned{})
+}
+
+// versioned gives every record version 1, as identify does in an empty store.
+type versioned struct{}
+
+func (versioned) Name() string                        { return "versioned" }
+func (versioned) NewWorker() (pipeline.Worker, error) { return versioned{}, nil }
+func (versioned) Process(_ context.Context, b *pipeline.Batch) error {
+	for i := range b.Records {
+		b.Records[i].Version = 1
+	}
+	return nil
 }

@@ -15,6 +15,8 @@ import (
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/pipeline"
+	"github.com/fhirlake/fhirlake/pipeline/pipetest"
+	"github.com/fhirlake/fhirlake/stages/parse"
 )
 
 var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -160,4 +162,13 @@ func TestOutcomesAreOneLineForEachRecordWithIssues(t *testing.T) {
 	if len(lines) != 3 || strings.Count(lines[1], `"severity"`) != 2 || !strings.Contains(lines[2], "b/Patient.ndjson, line 2") {
 		t.Errorf("got %s", out.String())
 	}
+}
+
+func TestContract(t *testing.T) {
+	pipetest.TestSink(t, func(t *testing.T) pipetest.SinkSetup {
+		dir := t.TempDir()
+		return pipetest.SinkSetup{Sink: New(dir, now), Result: pipetest.Files(dir)}
+	}, func(*testing.T) pipeline.Source {
+		return pipetest.Lines("in.ndjson", strings.Repeat("{\"resourceType\":\"Patient\",\"id\":\"a\"}\n{}\n", 3000), 16<<10)
+	}, parse.New())
 }

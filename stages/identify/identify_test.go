@@ -8,6 +8,7 @@ import (
 
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/pipeline"
+	"github.com/fhirlake/fhirlake/pipeline/pipetest"
 	"github.com/fhirlake/fhirlake/stages/parse"
 )
 
@@ -151,4 +152,14 @@ func TestIdentifyAllocatesNothing(t *testing.T) {
 	}); n > 0 {
 		t.Errorf("%v allocations a batch, want none", n)
 	}
+}
+
+func TestContract(t *testing.T) {
+	s, err := New(secret, memory{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pipetest.TestStage(t, s, func(*testing.T) pipeline.Source {
+		return pipetest.Lines("in.ndjson", strings.Repeat(basic+"\n"+basicStamp+"\n{}\n", 500), 8<<10)
+	}, parse.New())
 }

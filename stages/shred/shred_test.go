@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/fhirlake/fhirlake/fhir/columnar"
 	"github.com/fhirlake/fhirlake/pipeline"
+	"github.com/fhirlake/fhirlake/pipeline/pipetest"
 	"github.com/fhirlake/fhirlake/stages/parse"
 	"github.com/fhirlake/fhirlake/stages/shred"
 )
@@ -166,4 +168,11 @@ func TestSteadyStateDoesNotAllocate(t *testing.T) {
 	if allocs > 4 { // the pool of pieces may have been emptied
 		t.Errorf("%v allocations for a batch of 400 records", allocs)
 	}
+}
+
+func TestContract(t *testing.T) {
+	line := `{"resourceType":"Patient","id":"a","name":[{"family":"F","given":["x","y"]}],"birthDate":"1970"}` + "\n"
+	pipetest.TestStage(t, shred.New(time.Unix(0, 0)), func(*testing.T) pipeline.Source {
+		return pipetest.Lines("in.ndjson", strings.Repeat(line+"{}\n", 500), 8<<10)
+	}, parse.New())
 }

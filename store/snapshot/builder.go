@@ -85,6 +85,7 @@ type FileWriter struct {
 	sum  hash.Hash64
 	n    int64
 	rel  string
+	name string // on disk; empty after Abort
 	into *File
 }
 
@@ -99,7 +100,7 @@ func CreateFile(dir, rel string, into *File) (*FileWriter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create segment file: %w", err)
 	}
-	return &FileWriter{f: f, w: bufio.NewWriterSize(f, 256<<10), sum: xxhash.New(), rel: rel, into: into}, nil
+	return &FileWriter{f: f, w: bufio.NewWriterSize(f, 256<<10), sum: xxhash.New(), rel: rel, name: name, into: into}, nil
 }
 
 // Write appends bytes.
@@ -133,12 +134,14 @@ func (w *FileWriter) Close() error {
 	return nil
 }
 
-// Abort closes the file without keeping it.
+// Abort removes the file, finished or not. No one writes any more.
 func (w *FileWriter) Abort() {
 	if w.f != nil {
-		name := w.f.Name()
 		w.f.Close()
-		os.Remove(name)
 		w.f = nil
+	}
+	if w.name != "" {
+		os.Remove(w.name) // a leftover does no harm: the next owner sweeps it
+		w.name = ""
 	}
 }
