@@ -65,8 +65,14 @@ func (c *chart) medicate() {
 
 // alike are drugs of which nobody takes two at once.
 var alike = [...][]int{
-	{dMetformin, dMetforminXR}, {dSimvastatin, dAtorvastatin}, {dLisinopril, dLisinopril20, dLosartan}, {dFluoxetine, dSertraline},
-	{dGabapentin, dPregabalin}, {dCarvedilol, dMetoprolol}, {dAmoxicillin, dAmoxClav, dPenicillin, dCefuroxime}, {dFluticasone, dAdvair},
+	{dMetformin, dMetforminXR},
+	{dSimvastatin, dAtorvastatin},
+	{dLisinopril, dLisinopril20, dLosartan},
+	{dFluoxetine, dSertraline},
+	{dGabapentin, dPregabalin},
+	{dCarvedilol, dMetoprolol},
+	{dAmoxicillin, dAmoxClav, dPenicillin, dCefuroxime},
+	{dFluticasone, dAdvair},
 	{dWarfarin, dClopidogrel},
 }
 

@@ -54,11 +54,31 @@ func TestDecimal38(t *testing.T) {
 		text string
 		fits bool
 	}{
-		{"0", true}, {"-0", true}, {"0.0", true}, {"1", true}, {"-1", true}, {"0.5", true}, {"-12.345678", true}, {"1.2000000000", true},
-		{"1e3", true}, {"1E-6", true}, {"1.5e+2", true}, {"-2.5e-1", true}, {"100e-8", true}, {"0e999999999", true},
-		{nines + ".999999", true}, {"-" + nines + ".999999", true}, {"1e31", true},
-		{"0.0000001", false}, {"1.0000001", false}, {"1e-7", false}, {"1" + nines, false}, {"1e32", false}, {"1e999999999", false},
-		{"1e-999999999", false}, {"0.00000000000000000000000000000000000000000000000000001", false},
+		{"0", true},
+		{"-0", true},
+		{"0.0", true},
+		{"1", true},
+		{"-1", true},
+		{"0.5", true},
+		{"-12.345678", true},
+		{"1.2000000000", true},
+		{"1e3", true},
+		{"1E-6", true},
+		{"1.5e+2", true},
+		{"-2.5e-1", true},
+		{"100e-8", true},
+		{"0e999999999", true},
+		{nines + ".999999", true},
+		{"-" + nines + ".999999", true},
+		{"1e31", true},
+		{"0.0000001", false},
+		{"1.0000001", false},
+		{"1e-7", false},
+		{"1" + nines, false},
+		{"1e32", false},
+		{"1e999999999", false},
+		{"1e-999999999", false},
+		{"0.00000000000000000000000000000000000000000000000000001", false},
 	} {
 		v, ok := columnar.Decimal38([]byte(test.text))
 		if ok != test.fits {

@@ -102,8 +102,10 @@ type Layout struct {
 	core  []*Node
 }
 
-var layouts [1 << 11]atomic.Pointer[Layout]
-var layoutsMu sync.Mutex
+var (
+	layouts   [1 << 11]atomic.Pointer[Layout]
+	layoutsMu sync.Mutex
+)
 
 // LayoutOf gives the layout of a resource type.
 func LayoutOf(t r4.TypeID) *Layout {
@@ -188,8 +190,10 @@ func (l *Layout) grow(n *Node, e r4.ElementID, twin bool) *Node {
 	for _, before := range r4.Elements(n.Type)[:e-t.FirstElement] {
 		id += int32(elementSpan(path, &before))
 	}
-	c := Node{Name: el.Name, ID: id, Role: role, List: isList, Parent: n, Element: e, Type: el.Type,
-		Scope: scopeOf(n), Def: n.Def + 1, Rep: n.Rep}
+	c := Node{
+		Name: el.Name, ID: id, Role: role, List: isList, Parent: n, Element: e, Type: el.Type,
+		Scope: scopeOf(n), Def: n.Def + 1, Rep: n.Rep,
+	}
 	if twin {
 		c.Name, c.ID, c.Role, c.List = "_"+el.Name, id+primitiveSpan-1, RoleJSON, false
 	}

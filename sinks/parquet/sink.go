@@ -48,7 +48,7 @@ type Sink struct {
 	tables  []*table // by resource type
 	order   []*table // as their types came first
 	held    int64
-	closing errgroup.Group // of finished files
+	closing errgroup.Group         // of finished files
 	files   []*snapshot.FileWriter // all so far
 	failed  atomic.Int64
 

@@ -55,10 +55,14 @@ lines","{""b"":2,""a"":[]}",,nan
 		{"csv, no rows", `SELECT 1 AS a WHERE false`, duck.CSV, 0, "a\n"},
 		{"two columns of one name", `SELECT 1 AS a, 2 AS a`, duck.JSONText, 0, "[\n{\"a\":1,\"a_1\":2}\n]\n"},
 		{"json text is kept", `SELECT '{"z":1.0,"a":2}'::JSON AS j`, duck.NDJSON, 0, `{"j":{"z":1.0,"a":2}}` + "\n"},
-		{"table", `SELECT * FROM (VALUES (1, 'ä'), (NULL, 'two words')) t(n, word)`, duck.Table, 0,
-			"┌──────┬───────────┐\n│ n    │ word      │\n├──────┼───────────┤\n│    1 │ ä         │\n│ NULL │ two words │\n└──────┴───────────┘\n2 rows\n"},
-		{"table, narrow terminal", `SELECT 1 AS n, 'a rather long text' AS word`, duck.Table, 20,
-			"┌───┬──────────────┐\n│ n │ word         │\n├───┼──────────────┤\n│ 1 │ a rather lo… │\n└───┴──────────────┘\n1 row\n"},
+		{
+			"table", `SELECT * FROM (VALUES (1, 'ä'), (NULL, 'two words')) t(n, word)`, duck.Table, 0,
+			"┌──────┬───────────┐\n│ n    │ word      │\n├──────┼───────────┤\n│    1 │ ä         │\n│ NULL │ two words │\n└──────┴───────────┘\n2 rows\n",
+		},
+		{
+			"table, narrow terminal", `SELECT 1 AS n, 'a rather long text' AS word`, duck.Table, 20,
+			"┌───┬──────────────┐\n│ n │ word         │\n├───┼──────────────┤\n│ 1 │ a rather lo… │\n└───┴──────────────┘\n1 row\n",
+		},
 		{"table, no rows", `SELECT 1 AS n WHERE false`, duck.Table, 0, "┌───┐\n│ n │\n├───┤\n└───┘\n0 rows\n"},
 	}
 	for _, tt := range tests {

@@ -141,8 +141,10 @@ func TestPublishSupersedesWholeSegment(t *testing.T) {
 		t.Run(fmt.Sprint("keep ", keep), func(t *testing.T) {
 			s := openStore(t, t.TempDir())
 			twoLayers(t, s)
-			m, err := s.Publish(nil, PublishOptions{Now: testNow, KeepVersions: keep,
-				Superseded: map[uint32]*roaring.Bitmap{0: rows(1)}})
+			m, err := s.Publish(nil, PublishOptions{
+				Now: testNow, KeepVersions: keep,
+				Superseded: map[uint32]*roaring.Bitmap{0: rows(1)},
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -324,8 +326,11 @@ func TestDamagedBitmap(t *testing.T) {
 
 func TestCurrentDamaged(t *testing.T) {
 	tests := []struct{ name, text string }{
-		{"empty", ""}, {"no line end", "manifest-2.json"}, {"a path", "../manifest-2.json\n"},
-		{"missing manifest", "manifest-7.json\n"}, {"number 0", "manifest-0.json\n"},
+		{"empty", ""},
+		{"no line end", "manifest-2.json"},
+		{"a path", "../manifest-2.json\n"},
+		{"missing manifest", "manifest-7.json\n"},
+		{"number 0", "manifest-0.json\n"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
