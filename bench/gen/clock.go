@@ -38,18 +38,6 @@ func civil(days int64) (y int64, m, d int) {
 	return y, m, d
 }
 
-// daysOf is the inverse of civil.
-func daysOf(y int64, m, d int) int64 {
-	if m <= 2 {
-		y--
-	}
-	era := y / 400
-	yoe := y - era*400
-	mp := int64((m + 9) % 12)
-	doy := (153*mp+2)/5 + int64(d) - 1
-	return era*146097 + yoe*365 + yoe/4 - yoe/100 + doy - 719468
-}
-
 func floorDay(t stamp) int64 {
 	d := int64(t) / day
 	if int64(t)%day < 0 {

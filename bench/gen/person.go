@@ -31,13 +31,12 @@ type person struct {
 	coverage       uid
 	site, pcp      int
 
-	smoker     int // 0 never, 1 former, 2 current
-	packYears  int
-	drinks     int
-	heightCM   float64
-	bmi, sbp   float64
-	bias       [numLabs]float64
-	lastWeight float64
+	smoker    int // 0 never, 1 former, 2 current
+	packYears int
+	drinks    int
+	heightCM  float64
+	bmi, sbp  float64
+	bias      [numLabs]float64
 
 	problems  []problem
 	meds      []medication

@@ -22,8 +22,6 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-func (r *rng) u64() uint64 { return r.pcg.Uint64() }
-
 func (r *rng) intn(n int) int {
 	hi, _ := bits.Mul64(r.pcg.Uint64(), uint64(n))
 	return int(hi)

@@ -24,7 +24,6 @@ type values struct {
 	next   []uint32 // by position in spans: what came after it the last time
 	hashes []uint32
 	table  []uint32 // open addressing: 1 + position in spans, 0 is free
-	room   int      // table size at the next reset
 	bytes  int      // sum of the sizes of spans
 	last   uint32   // index of the last value
 }
