@@ -209,7 +209,11 @@ func (c *collector) done(i int) error {
 // unhold drops one claim on a batch; the last one frees its memory for reuse.
 func (c *collector) unhold(h *held) {
 	if h.tasks--; h.tasks == 0 {
-		c.gate.release(h.batch)
+		// The memory goes before the room for it is given: the batch that waits
+		// for this one may be as big.
+		n := h.batch.charged
+		h.batch.charged = 0
 		c.pool.put(h.batch)
+		c.gate.charge(-n)
 	}
 }
