@@ -132,6 +132,10 @@ func (e *encoder) endPage(slots, encoding int) {
 		e.raw, e.waiting = e.raw[:0], 0
 		return
 	}
+	if len(e.raw) > largePage && e.waiting == 0 {
+		e.endLargePage(slots, encoding)
+		return
+	}
 	dictionary, data := e.raw[:e.waiting], e.raw[e.waiting:]
 	e.packed = e.packed[:0]
 	if e.codec != codecNone && len(e.raw) >= minCompressed {
@@ -158,6 +162,40 @@ func (e *encoder) endPage(slots, encoding int) {
 		e.ch.rawDictionary = e.ch.raw
 	}
 	e.emit(pageData, data, e.packed[cut:], slots, encoding)
+	e.raw, e.waiting = e.raw[:0], 0
+}
+
+// A page of more than this, one value of a Binary mostly, is compressed into its
+// place: a copy of 170 MB more or less is what a job's memory is measured by.
+const (
+	largePage = 8 << 20
+	headRoom  = 64 // more than any page header takes
+)
+
+// endLargePage is endPage for what is in raw, without a dictionary page.
+func (e *encoder) endLargePage(slots, encoding int) {
+	head := len(e.out)
+	if e.codec != codecNone {
+		e.out = slices.Grow(e.out, headRoom+len(e.raw)/8*7)[:head+headRoom]
+		e.out = e.zstd.EncodeAll(e.raw, e.out)
+		if e.codec == codecUndecided {
+			e.codec = codecNone
+			if len(e.out)-head-headRoom < len(e.raw)-len(e.raw)/16 {
+				e.codec = codecZstd
+			}
+		}
+	}
+	if e.codec == codecNone {
+		e.out = e.out[:head]
+		e.emit(pageData, e.raw, nil, slots, encoding)
+	} else {
+		size := len(e.out) - head - headRoom
+		header := appendPageHeader(nil, pageData, len(e.raw), size, slots, encoding)
+		copy(e.out[head:], header)
+		copy(e.out[head+len(header):], e.out[head+headRoom:])
+		e.out = e.out[:head+len(header)+size]
+		e.ch.raw += int64(len(header) + len(e.raw))
+	}
 	e.raw, e.waiting = e.raw[:0], 0
 }
 

@@ -103,7 +103,12 @@ func (t *encodeTask) run(ctx context.Context) error {
 			return e.err
 		}
 	}
-	t.out, t.chunks, t.failed = bytes.Clone(e.out), slices.Clone(e.chunks), e.failed
+	t.chunks, t.failed = slices.Clone(e.chunks), e.failed
+	if t.out = e.out; len(e.out) > largePage {
+		e.out = nil // the encoder grows another one
+	} else {
+		t.out = bytes.Clone(e.out)
+	}
 	return nil
 }
 

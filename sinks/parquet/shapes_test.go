@@ -3,6 +3,7 @@ package parquet_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -340,5 +341,21 @@ func TestCloseWithoutCommitLeavesNoTrace(t *testing.T) {
 	}
 	if len(left) > 0 {
 		t.Errorf("left: %v", left)
+	}
+}
+
+// Values of 12 MB make pages that are compressed into their place: one that
+// shrinks, one that does not, small ones around them in the same column.
+func TestLargePages(t *testing.T) {
+	noise := make([]byte, 9<<20)
+	rand.NewChaCha8([32]byte{1}).Read(noise)
+	var text bytes.Buffer
+	for i, data := range [][]byte{noise[:300], bytes.Repeat([]byte("abc"), 3<<20), noise, noise[:30], noise[3:]} {
+		fmt.Fprintf(&text, `{"resourceType":"Binary","id":"b%d","contentType":"a/b","data":"%s"}`+"\n", i, base64.StdEncoding.EncodeToString(data))
+	}
+	for _, size := range []int{1, 100 << 20} { // batches of one record, and all in one
+		all := batches(t, text.Bytes(), size)
+		st := write(t, all, parquet.Options{}, inOrder(t))
+		check(t, st, all)
 	}
 }
