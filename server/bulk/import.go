@@ -69,7 +69,8 @@ type ImportResult struct {
 }
 
 // Import runs one import job to its end. When it returns an error nothing of the
-// job is visible and the job's record says FAILED and why.
+// job is visible and the job's record says FAILED and why; but for an incomplete
+// report of a published job, which the error then says.
 func Import(ctx context.Context, o ImportOptions) (*ImportResult, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -103,6 +104,8 @@ type importJob struct {
 	job   catalog.Job
 	store *snapshot.Store
 	files []reject.FileCount
+
+	report *reject.Sink // nil until the pipeline is made
 }
 
 func newImport(o ImportOptions) (*importJob, error) {
@@ -182,13 +185,13 @@ func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult
 	columns := parquet.New(builder, parquet.Options{})
 	log := rawlog.New(builder, j.now)
 	entries := ids.New(j.store.Dir(), ids.Rel(base.Number+1, j.job.ID), j.now)
-	report := reject.New(j.Report, j.now)
+	j.report = reject.New(j.Report, j.now)
 	closed = true // Run closes it
 	figures, err := pipeline.Run(ctx, pipeline.Config{
 		Source: src,
 		Stages: []pipeline.Stage{parse.New(), identifier, shred.New(j.now)},
 		// The columns come first: they decide where a segment ends.
-		Sinks:   []pipeline.Sink{columns, log, entries, report},
+		Sinks:   []pipeline.Sink{columns, log, entries, j.report},
 		Workers: j.Workers,
 		Memory:  j.Memory,
 		Monitor: j.Monitor,
@@ -197,7 +200,7 @@ func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult
 		return nil, err
 	}
 	settled := entries.Result()
-	j.files = report.Files()
+	j.files = j.report.Files()
 	res := &ImportResult{
 		Bytes:      figures.Bytes,
 		Resources:  figures.Records,
@@ -207,7 +210,7 @@ func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult
 		Rejected:   figures.Rejected,
 		JobID:      j.job.ID,
 		Snapshot:   base.Number,
-		Sample:     report.Sample(),
+		Sample:     j.report.Sample(),
 		Figures:    figures,
 
 		DecimalsOutOfRange: columns.DecimalsWithoutTwin(),
@@ -232,6 +235,9 @@ func (j *importJob) end(res *ImportResult, err error) error {
 	j.job.EndTime = catalog.At(j.Now())
 	if err != nil {
 		j.job.Status, j.job.Message = catalog.JobFailed, err.Error()
+		if j.report != nil {
+			err = errors.Join(err, j.report.Discard())
+		}
 		_, sweepErr := j.store.Sweep()
 		return errors.Join(err, sweepErr, j.Catalog.PutJob(&j.job))
 	}
@@ -239,13 +245,24 @@ func (j *importJob) end(res *ImportResult, err error) error {
 	if res.Rejected > 0 {
 		j.job.Status = catalog.JobCompletedWithErrors
 	}
-	if j.Report != "" {
-		if err := j.writeReportManifest(res); err != nil {
-			return err
-		}
+	reportErr := j.publishReport(res)
+	if reportErr != nil {
+		reportErr = fmt.Errorf("the import is published as snapshot %d, but its report is not complete: %w", res.Snapshot, reportErr)
+		j.job.Message = reportErr.Error()
 	}
 	_, sweepErr := j.store.Sweep()
-	return errors.Join(sweepErr, j.Catalog.PutJob(&j.job))
+	return errors.Join(reportErr, sweepErr, j.Catalog.PutJob(&j.job))
+}
+
+// publishReport makes the report visible, its manifest last.
+func (j *importJob) publishReport(res *ImportResult) error {
+	if j.Report == "" {
+		return nil
+	}
+	if err := j.report.Publish(); err != nil {
+		return err
+	}
+	return j.writeReportManifest(res)
 }
 
 func (j *importJob) progress(res *ImportResult) *catalog.JobProgressReport {

@@ -1,7 +1,7 @@
 // Package reject writes the report of an import in HealthLake's layout: for each
 // input a file of the records that were taken (SUCCESS) and one of those that
 // were not (FAILURE), and keeps a sample of the rejects for people. What it
-// writes is visible only after Commit (docs/formats/report.md).
+// writes is visible only after Publish (docs/formats/report.md).
 //
 // Read [Sink] first.
 package reject
@@ -50,7 +50,7 @@ type Sink struct {
 	line    []byte
 	issues  []fhir.Issue
 
-	committed bool // or closed: there is nothing left to remove
+	committed bool // the files are complete
 }
 
 type outputs struct {
@@ -243,47 +243,43 @@ func (s *Sink) write(o **output, folder, base string, line []byte) error {
 // Flush has nothing to do: Commit writes what is buffered.
 func (s *Sink) Flush(context.Context) ([]pipeline.Task, error) { return nil, nil }
 
-// Commit gives the report files their names. Of an input without failures, or
-// without successes, the file of an earlier job in the same folder goes: it would
-// speak of lines that are not so any more.
+// Commit completes the files, still under their temporary names: what can fail of
+// the report has to fail before the job is published. Then comes Publish, or
+// Discard.
 func (s *Sink) Commit(context.Context) error {
 	for _, o := range s.order {
-		for folder, out := range map[string]*output{"SUCCESS": o.success, "FAILURE": o.failure} {
-			if out == nil {
-				if err := s.forget(folder, o.base); err != nil {
-					return err
-				}
-				continue
-			}
-			if err := out.finish(); err != nil {
-				return err
-			}
-			if err := os.Rename(out.name+".part", out.name); err != nil {
-				return fmt.Errorf("write report: %w", err)
-			}
+		if err := errors.Join(o.success.finish(), o.failure.finish()); err != nil {
+			return err
 		}
 	}
 	s.committed = true
 	return nil
 }
 
-func (s *Sink) forget(folder, base string) error {
+// Publish gives the files their names. What an earlier job left under a name that
+// this one has no lines for goes.
+func (s *Sink) Publish() error {
 	if s.dir == "" {
 		return nil
 	}
-	err := os.Remove(filepath.Join(s.dir, folder, base+".ndjson"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("write report: %w", err)
+	for _, o := range s.order {
+		for folder, out := range map[string]*output{"SUCCESS": o.success, "FAILURE": o.failure} {
+			var err error
+			if out != nil {
+				err = os.Rename(out.name+".part", out.name)
+			} else {
+				err = removeIfThere(filepath.Join(s.dir, folder, o.base+".ndjson"))
+			}
+			if err != nil {
+				return fmt.Errorf("write report: %w", err)
+			}
+		}
 	}
 	return nil
 }
 
-// Close removes what Commit has not named.
-func (s *Sink) Close() error {
-	if s.committed {
-		return nil
-	}
-	s.committed = true
+// Discard removes the files of a job that was not published.
+func (s *Sink) Discard() error {
 	var err error
 	for _, o := range s.order {
 		for _, out := range []*output{o.success, o.failure} {
@@ -292,13 +288,28 @@ func (s *Sink) Close() error {
 			}
 			if !out.done {
 				out.f.Close()
+				out.done = true
 			}
-			if e := os.Remove(out.name + ".part"); e != nil && !errors.Is(e, fs.ErrNotExist) {
-				err = errors.Join(err, e)
-			}
+			err = errors.Join(err, removeIfThere(out.name+".part"))
 		}
 	}
 	return err
+}
+
+// Close discards what Commit has not completed.
+func (s *Sink) Close() error {
+	if s.committed {
+		return nil
+	}
+	return s.Discard()
+}
+
+// removeIfThere removes a file that may be gone.
+func removeIfThere(name string) error {
+	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // product is the SUCCESS lines of a batch: line i is text[start[i]:start[i+1]],

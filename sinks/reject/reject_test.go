@@ -76,15 +76,18 @@ func TestReportHasHealthLakesLayout(t *testing.T) {
 	dir := t.TempDir()
 	s := New(dir, now)
 	give(t, s, example())
-	for name := range readAll(t, dir) {
-		if !strings.HasSuffix(name, ".part") {
-			t.Errorf("%s is visible before Commit", name)
-		}
-	}
 	if err := s.Commit(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for name := range readAll(t, dir) {
+		if !strings.HasSuffix(name, ".part") {
+			t.Errorf("%s is visible before Publish", name)
+		}
+	}
+	if err := s.Publish(); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]string{
@@ -130,6 +133,24 @@ func TestCloseWithoutCommitLeavesNoFile(t *testing.T) {
 	s := New(dir, now)
 	give(t, s, example())
 	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := readAll(t, dir); len(got) > 0 {
+		t.Errorf("left %v", got)
+	}
+}
+
+func TestDiscardAfterCommitLeavesNoFile(t *testing.T) {
+	dir := t.TempDir()
+	s := New(dir, now)
+	give(t, s, example())
+	if err := s.Commit(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Discard(); err != nil {
 		t.Fatal(err)
 	}
 	if got := readAll(t, dir); len(got) > 0 {
