@@ -1,9 +1,7 @@
 package columnar
 
-import "sync"
-
 // Piece is the columns of the resources of one type in one batch. Who makes it
-// hands it on; the last owner calls Release.
+// hands it on; after that it does not change.
 type Piece struct {
 	Layout    *Layout
 	Rows      int
@@ -114,30 +112,21 @@ func (p *Piece) Bytes() int64 {
 	return int64(p.usedBytes) + 2*int64(p.usedU16) + 4*int64(p.usedU32) + int64(len(p.Columns))*columnBytes
 }
 
-const (
-	columnBytes = 200
-	maxPooled   = 4 << 20 // a piece with more memory than this is left to the collector
-)
-
-var pieces = sync.Pool{New: func() any { return new(Piece) }}
+// columnBytes is about what a Column takes itself.
+const columnBytes = 200
 
 // NewPiece gives an empty piece with room for the given numbers of columns,
-// bytes, short and long integers.
+// bytes, short and long integers. Pieces wait by the hundred for the end of
+// their row group, so each has just the memory that it needs: taking them from a
+// pool left twice as much in use, since small ones sat in the memory of big ones.
 func NewPiece(l *Layout, columns, bytes, u16, u32 int) *Piece {
-	p := pieces.Get().(*Piece)
-	p.Layout = l
-	p.Columns = grown(p.Columns, columns)[:0]
-	p.bytes, p.usedBytes = grown(p.bytes, bytes), 0
-	p.narrow, p.usedU16 = grown(p.narrow, u16), 0
-	p.wide, p.usedU32 = grown(p.wide, u32), 0
-	return p
-}
-
-func grown[T any](s []T, n int) []T {
-	if cap(s) < n {
-		return make([]T, n+n/8)
+	return &Piece{
+		Layout:  l,
+		Columns: make([]Column, 0, columns),
+		bytes:   make([]byte, bytes),
+		narrow:  make([]uint16, u16),
+		wide:    make([]uint32, u32),
 	}
-	return s[:cap(s)]
 }
 
 // TakeBytes gives n bytes of the piece's memory.
@@ -159,14 +148,4 @@ func (p *Piece) TakeU32(n int) []uint32 {
 	s := p.wide[p.usedU32 : p.usedU32+n : p.usedU32+n]
 	p.usedU32 += n
 	return s
-}
-
-// Release gives the piece's memory back; its columns must not be used again.
-func (p *Piece) Release() {
-	if cap(p.bytes)+2*cap(p.narrow)+4*cap(p.wide) > maxPooled {
-		return
-	}
-	clear(p.Columns)
-	*p = Piece{Columns: p.Columns[:0], bytes: p.bytes, narrow: p.narrow, wide: p.wide}
-	pieces.Put(p)
 }

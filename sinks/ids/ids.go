@@ -11,9 +11,7 @@ package ids
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"path"
 	"path/filepath"
 	"time"
@@ -25,8 +23,8 @@ import (
 )
 
 const (
-	runEntries = 128 << 10 // 8 MiB of entries in a run
-	keepRuns   = 2         // runs that may stay in memory; more go to disk
+	runEntries = 64 << 10 // 4 MiB of entries in a run
+	keepRuns   = 2        // runs that may stay in memory; more go to disk
 )
 
 // entry is one record on its way into the index.
@@ -72,6 +70,7 @@ type Sink struct {
 	bounds  snapshot.IDBounds
 	open    []entry
 	runs    []*run
+	spill   spillFile
 	free    [][]entry
 	result  Result
 }
@@ -81,7 +80,10 @@ var _ pipeline.Sink = (*Sink)(nil)
 // New makes a sink that writes the index file at rel below dir, the folder of
 // the data store. Every entry gets updated as its time.
 func New(dir, rel string, updated time.Time) *Sink {
-	return &Sink{dir: dir, rel: rel, updated: updated.UTC().Truncate(time.Millisecond).UnixMicro()}
+	return &Sink{
+		dir: dir, rel: rel, updated: updated.UTC().Truncate(time.Millisecond).UnixMicro(),
+		spill: spillFile{name: filepath.Join(dir, filepath.FromSlash(rel+".runs"))},
+	}
 }
 
 // Name is "ids".
@@ -116,7 +118,11 @@ func (s *Sink) Write(_ context.Context, b *pipeline.Batch) ([]pipeline.Task, err
 			s.widen(r)
 		}
 		if len(s.open) == runEntries {
-			tasks = append(tasks, s.cut())
+			task, err := s.cut()
+			if err != nil {
+				return nil, err
+			}
+			tasks = append(tasks, task)
 		}
 	}
 	return tasks, nil
@@ -144,33 +150,37 @@ func (s *Sink) buffer() []entry {
 
 // cut makes the task that sorts the open run and, past the first few, writes it
 // to disk.
-func (s *Sink) cut() pipeline.Task {
-	r := &run{entries: s.open}
+func (s *Sink) cut() (pipeline.Task, error) {
+	r := &run{entries: s.open, n: len(s.open)}
 	if len(s.runs) >= keepRuns {
-		r.name = filepath.Join(s.dir, filepath.FromSlash(fmt.Sprintf("%s.run-%d", s.rel, len(s.runs))))
+		var err error
+		if r.at, err = s.spill.place(r.n); err != nil {
+			return pipeline.Task{}, err
+		}
+		r.spilled = true
 	}
 	s.runs = append(s.runs, r)
 	s.open = nil
 	sorted := s.buffer()[:len(r.entries)]
 	return pipeline.Task{
-		Bytes: 2 * runEntries * entrySize,
+		Bytes: 2 * runEntries * entryMemory,
 		Run: func(context.Context) error {
 			sortEntries(sorted, r.entries)
 			r.entries, sorted = sorted, r.entries
-			if r.name == "" {
-				return nil
+			if r.spilled {
+				return s.spill.write(r)
 			}
-			return r.spill()
+			return nil
 		},
 		Done: func() error {
 			s.free = append(s.free, sorted)
-			if r.name != "" {
+			if r.spilled {
 				s.free = append(s.free, r.entries)
 				r.entries = nil
 			}
 			return nil
 		},
-	}
+	}, nil
 }
 
 // Flush sorts what is still open.
@@ -178,14 +188,15 @@ func (s *Sink) Flush(context.Context) ([]pipeline.Task, error) {
 	if len(s.open) == 0 {
 		return nil, nil
 	}
-	return []pipeline.Task{s.cut()}, nil
+	task, err := s.cut()
+	return []pipeline.Task{task}, err
 }
 
 // Commit merges the runs into the index file.
 func (s *Sink) Commit(ctx context.Context) error {
 	s.free = nil
 	s.result.Superseded = map[uint32]*roaring.Bitmap{}
-	m, err := newMerge(s.runs)
+	m, err := newMerge(s.runs, &s.spill)
 	if err != nil {
 		return err
 	}
@@ -219,12 +230,8 @@ func (s *Sink) Commit(ctx context.Context) error {
 
 // Close removes the runs.
 func (s *Sink) Close() error {
-	var err error
-	for _, r := range s.runs {
-		err = errors.Join(err, r.close())
-	}
-	s.runs = nil
-	return err
+	s.runs, s.free, s.open = nil, nil, nil
+	return s.spill.remove()
 }
 
 // indexWriter takes entries in key order, those of one key in input order, and
@@ -300,12 +307,4 @@ func (w *indexWriter) finish() error {
 // Rel gives the path of the index file of layer n below a data store's folder.
 func Rel(n int64, jobID string) string {
 	return path.Join("index", fmt.Sprintf("%d-%s.ids", n, jobID))
-}
-
-// removeIfThere removes a file that may be gone.
-func removeIfThere(name string) error {
-	if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return nil
 }

@@ -13,32 +13,67 @@ import (
 	"github.com/fhirlake/fhirlake/store/snapshot"
 )
 
-const entrySize = 56
+const (
+	entrySize   = 52 // in the spill file
+	entryMemory = 64
+)
 
-// run is a sorted sequence of entries, in memory or in a file.
+// run is a sorted sequence of entries, in memory or in the spill file.
 type run struct {
 	entries []entry
-	name    string
-	f       *os.File
+	spilled bool
+	at      int64 // where it begins in the file
+	n       int   // entries
 }
 
-// spill writes the entries to the run's file.
-func (r *run) spill() error {
-	if err := os.MkdirAll(filepath.Dir(r.name), 0o755); err != nil {
-		return fmt.Errorf("spill id index run: %w", err)
+// spillFile holds the runs that are not in memory, one after the other. Each has
+// its place before it is written, so workers write at the same time.
+type spillFile struct {
+	name string
+	f    *os.File
+	end  int64
+}
+
+// place makes room for a run of n entries. The first one makes the file.
+func (s *spillFile) place(n int) (at int64, err error) {
+	if s.f == nil {
+		if err := os.MkdirAll(filepath.Dir(s.name), 0o755); err != nil {
+			return 0, fmt.Errorf("spill id index runs: %w", err)
+		}
+		if s.f, err = os.Create(s.name); err != nil {
+			return 0, fmt.Errorf("spill id index runs: %w", err)
+		}
 	}
-	f, err := os.Create(r.name)
-	if err != nil {
-		return fmt.Errorf("spill id index run: %w", err)
+	at = s.end
+	s.end += int64(n) * entrySize
+	return at, nil
+}
+
+// write writes the entries of a run to its place.
+func (s *spillFile) write(r *run) error {
+	const step = 4096
+	buf := make([]byte, 0, step*entrySize)
+	for from := 0; from < len(r.entries); from += step {
+		buf = buf[:0]
+		for i := from; i < min(from+step, len(r.entries)); i++ {
+			buf = appendEntry(buf, &r.entries[i])
+		}
+		if _, err := s.f.WriteAt(buf, r.at+int64(from)*entrySize); err != nil {
+			return fmt.Errorf("spill id index runs: %w", err)
+		}
 	}
-	w := bufio.NewWriterSize(f, 256<<10)
-	var b [entrySize]byte
-	for i := range r.entries {
-		encode(&b, &r.entries[i])
-		w.Write(b[:]) // the error stays with w
+	return nil
+}
+
+// remove closes and removes the file.
+func (s *spillFile) remove() error {
+	if s.f == nil {
+		return nil
 	}
-	if err := errors.Join(w.Flush(), f.Close()); err != nil {
-		return fmt.Errorf("spill id index run: %w", err)
+	s.f.Close()
+	s.f = nil
+	if err := os.Remove(s.name); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("spill id index runs: %w", err)
 	}
 	return nil
 }
@@ -84,23 +119,8 @@ func sortBucket(b []entry) {
 	}
 }
 
-func (r *run) close() error {
-	r.entries = nil
-	if r.f != nil {
-		r.f.Close()
-		r.f = nil
-	}
-	if r.name == "" {
-		return nil
-	}
-	return removeIfThere(r.name)
-}
-
-func encode(b *[entrySize]byte, e *entry) {
+func appendEntry(b []byte, e *entry) []byte {
 	le := binary.LittleEndian
-	le.PutUint64(b[0:], e.key[0])
-	le.PutUint64(b[8:], e.key[1])
-	le.PutUint64(b[16:], e.content)
 	seq := e.seq << 2
 	if e.unchanged {
 		seq |= 1
@@ -108,12 +128,15 @@ func encode(b *[entrySize]byte, e *entry) {
 	if e.replaces {
 		seq |= 2
 	}
-	le.PutUint64(b[24:], seq)
-	le.PutUint32(b[32:], e.at.Segment)
-	le.PutUint32(b[36:], e.at.Row)
-	le.PutUint32(b[40:], e.base.Segment)
-	le.PutUint32(b[44:], e.base.Row)
-	le.PutUint32(b[48:], e.version)
+	b = le.AppendUint64(b, e.key[0])
+	b = le.AppendUint64(b, e.key[1])
+	b = le.AppendUint64(b, e.content)
+	b = le.AppendUint64(b, seq)
+	b = le.AppendUint32(b, e.at.Segment)
+	b = le.AppendUint32(b, e.at.Row)
+	b = le.AppendUint32(b, e.base.Segment)
+	b = le.AppendUint32(b, e.base.Row)
+	return le.AppendUint32(b, e.version)
 }
 
 func decode(b *[entrySize]byte, e *entry) {
@@ -164,17 +187,16 @@ func (c *cursor) advance() (bool, error) {
 // nearly all comparisons end at the first half of the key.
 type merge struct{ heap []*cursor }
 
-func newMerge(runs []*run) (*merge, error) {
+// mergeMemory is shared by the buffers of all spilled runs.
+const mergeMemory = 16 << 20
+
+func newMerge(runs []*run, spill *spillFile) (*merge, error) {
 	m := &merge{}
+	size := min(max(mergeMemory/max(len(runs), 1), 4<<10), 64<<10)
 	for _, r := range runs {
 		c := &cursor{rest: r.entries}
-		if r.name != "" {
-			f, err := os.Open(r.name)
-			if err != nil {
-				return nil, fmt.Errorf("read id index run: %w", err)
-			}
-			r.f = f
-			c.r = bufio.NewReaderSize(f, 64<<10)
+		if r.spilled {
+			c.r = bufio.NewReaderSize(io.NewSectionReader(spill.f, r.at, int64(r.n)*entrySize), size)
 		}
 		ok, err := c.advance()
 		if err != nil {

@@ -33,9 +33,6 @@ func shredAll(b *testing.B, all []*pipeline.Batch, keep bool) {
 			b.Fatal(err)
 		}
 		if !keep {
-			for _, p := range batch.Columns {
-				p.Release()
-			}
 			batch.Columns = batch.Columns[:0]
 		}
 	}

@@ -137,9 +137,6 @@ func (t *encodeTask) done() error {
 	t.out, t.chunks = nil, nil
 	if t.last {
 		g.f.groups = append(g.f.groups, g.done)
-		for _, p := range g.pieces {
-			p.Release()
-		}
 		g.pieces, g.cols = nil, nil
 	}
 	return nil

@@ -21,14 +21,14 @@ type Options struct {
 	GroupBytes int64 // memory of its pieces that ends it; 32 MiB when 0
 	FileRows   int   // rows that end a file; 1,000,000 when 0
 	FileBytes  int64 // bytes of JSON text that end it; 2 GiB when 0
-	HeldBytes  int64 // memory of all pieces that wait for the end of a row group; 96 MiB when 0
+	HeldBytes  int64 // memory of all pieces that wait for the end of a row group; 64 MiB when 0
 }
 
 func (o *Options) defaults() {
 	for _, d := range []struct {
 		at   *int64
 		with int64
-	}{{&o.GroupBytes, 32 << 20}, {&o.FileBytes, 2 << 30}, {&o.HeldBytes, 96 << 20}} {
+	}{{&o.GroupBytes, 32 << 20}, {&o.FileBytes, 2 << 30}, {&o.HeldBytes, 64 << 20}} {
 		if *d.at == 0 {
 			*d.at = d.with
 		}
@@ -77,6 +77,7 @@ func (s *Sink) Write(_ context.Context, b *pipeline.Batch) ([]pipeline.Task, err
 	for _, p := range b.Columns {
 		t := s.table(p.Layout)
 		tasks = append(tasks, t.add(p)...)
+		t.last = b.Seq
 		s.held += p.Bytes()
 	}
 	if err := s.address(b); err != nil {
@@ -88,7 +89,7 @@ func (s *Sink) Write(_ context.Context, b *pipeline.Batch) ([]pipeline.Task, err
 		}
 	}
 	for s.held > s.opts.HeldBytes {
-		tasks = append(tasks, s.largest().cut()...)
+		tasks = append(tasks, s.idlest().cut()...)
 	}
 	clear(b.Columns)
 	b.Columns = b.Columns[:0]
@@ -128,15 +129,17 @@ func (s *Sink) address(b *pipeline.Batch) error {
 	return nil
 }
 
-// largest gives the table that holds the most; of equals, the one seen first.
-func (s *Sink) largest() *table {
-	most := s.order[0]
-	for _, t := range s.order[1:] {
-		if t.bytes > most.bytes {
-			most = t
+// idlest gives the table that has waited longest for another piece: files mostly
+// have one type each, so a type that fell silent will not be heard again. Of
+// equals it is the one that holds the most, then the one seen first.
+func (s *Sink) idlest() *table {
+	var idle *table
+	for _, t := range s.order {
+		if len(t.pending) > 0 && (idle == nil || t.last < idle.last || t.last == idle.last && t.bytes > idle.bytes) {
+			idle = t
 		}
 	}
-	return most
+	return idle
 }
 
 // Flush completes all row groups and files.
@@ -165,9 +168,6 @@ func (s *Sink) Close() error {
 	}
 	s.files = nil
 	for _, t := range s.order {
-		for _, p := range t.pending {
-			p.Release()
-		}
 		t.pending = nil
 	}
 	return nil

@@ -19,6 +19,7 @@ type table struct {
 	pending []*columnar.Piece
 	rows    int   // of pending
 	bytes   int64 // memory of pending
+	last    int64 // Seq of the batch that the last of them came from
 
 	has      []bool // by Node.Index: the file has the leaf
 	leaves   []*columnar.Node

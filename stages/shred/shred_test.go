@@ -147,7 +147,6 @@ func TestPiecesDoNotDependOnTheWorkersPast(t *testing.T) {
 				t.Errorf("column %s differs", x.Node.Name)
 			}
 		}
-		a.Release()
 	}
 }
 
@@ -162,10 +161,9 @@ func TestSteadyStateDoesNotAllocate(t *testing.T) {
 		if err := worker.Process(context.Background(), b); err != nil {
 			t.Fatal(err)
 		}
-		b.Columns[0].Release()
 		b.Columns = b.Columns[:0]
 	})
-	if allocs > 4 { // the pool of pieces may have been emptied
+	if allocs > 6 { // those of the piece that is handed on
 		t.Errorf("%v allocations for a batch of 400 records", allocs)
 	}
 }
