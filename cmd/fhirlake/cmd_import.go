@@ -150,7 +150,7 @@ func importInto(ctx context.Context, c *cobra.Command, g *globals, f *importFlag
 // collected early rather than often: buffers are pooled, so there is little.
 func limitMemory(budget int64) {
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(budget / 10 * 7)
+		debug.SetMemoryLimit(budget / 4 * 3)
 	}
 }
 

@@ -24,6 +24,11 @@ type twinScratch struct {
 	segs  []segment
 }
 
+// memory is about what the scratch holds.
+func (t *twinScratch) memory() int {
+	return cap(t.ids) + 8*(cap(t.idLengths)+cap(t.times[0])+cap(t.times[1])) + 16*cap(t.decimals) + 4*(cap(t.types)+cap(t.index)) + 2*cap(t.ok)
+}
+
 func (t *twinScratch) reset() {
 	t.ok, t.failed = t.ok[:0], 0
 	t.times[0], t.times[1], t.decimals = t.times[0][:0], t.times[1][:0], t.decimals[:0]

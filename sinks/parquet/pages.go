@@ -89,7 +89,7 @@ const maxEncoder = 24 << 20
 
 func (p *encoders) put(e *encoder) {
 	clear(e.dict.entries)
-	if cap(e.out)+cap(e.raw)+cap(e.packed)+cap(e.text)+4*cap(e.index) > maxEncoder {
+	if cap(e.out)+cap(e.raw)+cap(e.packed)+cap(e.text)+4*cap(e.index)+e.twin.memory() > maxEncoder {
 		return
 	}
 	p.mu.Lock()
