@@ -339,13 +339,30 @@ func (j *importJob) writeReportManifest(res *ImportResult) error {
 // indexVersions lets the identify stage ask the id indexes.
 type indexVersions struct{ index *snapshot.Index }
 
-func (v indexVersions) NewLookup() func([2]uint64) (identify.Version, bool, error) {
-	var buf []byte
-	return func(key [2]uint64) (identify.Version, bool, error) {
-		e, ok, err := v.index.Latest(key, &buf)
-		return identify.Version{
-			Content: e.Content, Number: e.Version,
-			Segment: e.Address.Segment, Row: e.Address.Row,
-		}, ok, err
+func (v indexVersions) NewLookup() func([][2]uint64, []identify.Version) error {
+	var (
+		lookup  = v.index.NewLookup()
+		keys    []snapshot.Key
+		entries []snapshot.Entry
+		found   []bool
+	)
+	return func(ks [][2]uint64, versions []identify.Version) error {
+		keys = keys[:0]
+		for _, k := range ks {
+			keys = append(keys, k)
+		}
+		if cap(entries) < len(ks) {
+			entries, found = make([]snapshot.Entry, len(ks)), make([]bool, len(ks))
+		}
+		entries, found = entries[:len(ks)], found[:len(ks)]
+		if err := lookup.Latest(keys, entries, found); err != nil {
+			return err
+		}
+		for i, e := range entries {
+			if found[i] {
+				versions[i] = identify.Version{Content: e.Content, Number: e.Version, Segment: e.Address.Segment, Row: e.Address.Row}
+			}
+		}
+		return nil
 	}
 }

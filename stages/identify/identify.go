@@ -25,17 +25,17 @@ const KeySize = 32
 // Version is what the store knows of the current version of a resource.
 type Version struct {
 	Content uint64 // content hash
-	Number  uint32 // versionId
+	Number  uint32 // versionId; 0: the store has none
 	Deleted bool   // the current version is a deletion
 	Segment uint32 // address of its row, when it is not deleted
 	Row     uint32
 }
 
-// Versions answers which version of a resource the store had when the job
-// began. NewLookup is called once for each worker; the func that it gives is
-// used by one goroutine.
+// Versions answers which versions of resources the store had when the job began.
+// NewLookup is called once for each worker; the func that it gives is used by one
+// goroutine. It sets versions[i] for keys[i]; Number 0 says that there is none.
 type Versions interface {
-	NewLookup() func(key [2]uint64) (v Version, ok bool, err error)
+	NewLookup() func(keys [][2]uint64, versions []Version) error
 }
 
 // Stage is the identify stage.
@@ -68,9 +68,12 @@ func (s *Stage) NewWorker() (pipeline.Worker, error) {
 }
 
 type worker struct {
-	secret []byte
-	lookup func(key [2]uint64) (Version, bool, error)
-	buf    []byte
+	secret   []byte
+	lookup   func(keys [][2]uint64, versions []Version) error
+	buf      []byte
+	keys     [][2]uint64
+	records  []int32 // that the keys belong to
+	versions []Version
 }
 
 // keepBuffer is the largest buffer that a worker keeps from batch to batch.
@@ -78,6 +81,7 @@ const keepBuffer = 4 << 20
 
 // Process identifies every record that is still accepted.
 func (w *worker) Process(_ context.Context, b *pipeline.Batch) error {
+	w.keys, w.records = w.keys[:0], w.records[:0]
 	for i := range b.Records {
 		r := &b.Records[i]
 		if r.Status != pipeline.Pending {
@@ -98,25 +102,33 @@ func (w *worker) Process(_ context.Context, b *pipeline.Batch) error {
 		r.Key = [2]uint64{binary.BigEndian.Uint64(sum[:]), binary.BigEndian.Uint64(sum[8:])}
 		r.Content = highwayhash.Sum64(fhir.Content(&w.buf, &b.Tree, r.Root), w.secret)
 		r.Version = 1
-		if w.lookup == nil {
-			continue
-		}
-		v, ok, err := w.lookup(r.Key)
-		if err != nil {
-			return &fhir.RecordError{Pos: b.Pos(r), Stage: "identify", Err: err}
-		}
-		if ok {
-			w.follow(r, v)
+		if w.lookup != nil {
+			w.keys, w.records = append(w.keys, r.Key), append(w.records, int32(i))
 		}
 	}
-	if cap(w.buf) > keepBuffer {
-		w.buf = nil // a huge line passed; do not keep its memory
+	return w.follow(b)
+}
+
+// follow looks up the versions of all records at once: one by one, each would
+// wait for memory.
+func (w *worker) follow(b *pipeline.Batch) error {
+	if len(w.keys) == 0 {
+		return nil
+	}
+	w.versions = append(w.versions[:0], make([]Version, len(w.keys))...)
+	if err := w.lookup(w.keys, w.versions); err != nil {
+		return fmt.Errorf("look up versions: %w", err)
+	}
+	for i, at := range w.records {
+		if v := &w.versions[i]; v.Number > 0 {
+			succeed(&b.Records[at], v)
+		}
 	}
 	return nil
 }
 
-// follow makes r the successor of v, or finds that nothing changed.
-func (w *worker) follow(r *pipeline.Record, v Version) {
+// succeed makes r the successor of v, or finds that nothing changed.
+func succeed(r *pipeline.Record, v *Version) {
 	r.Version = v.Number + 1
 	if v.Deleted {
 		return

@@ -17,10 +17,12 @@ var secret = []byte("0123456789abcdef0123456789abcdef")
 // memory is the Versions of a test.
 type memory map[[2]uint64]Version
 
-func (m memory) NewLookup() func([2]uint64) (Version, bool, error) {
-	return func(k [2]uint64) (Version, bool, error) {
-		v, ok := m[k]
-		return v, ok, nil
+func (m memory) NewLookup() func([][2]uint64, []Version) error {
+	return func(keys [][2]uint64, versions []Version) error {
+		for i, k := range keys {
+			versions[i] = m[k]
+		}
+		return nil
 	}
 }
 
@@ -123,27 +125,27 @@ func TestMissingIDIsRejected(t *testing.T) {
 
 type broken struct{}
 
-func (broken) NewLookup() func([2]uint64) (Version, bool, error) {
-	return func([2]uint64) (Version, bool, error) { return Version{}, false, errors.New("disk gone") }
+func (broken) NewLookup() func([][2]uint64, []Version) error {
+	return func([][2]uint64, []Version) error { return errDiskGone }
 }
 
-func TestFailingLookupNamesTheRecord(t *testing.T) {
+var errDiskGone = errors.New("disk gone")
+
+func TestFailingLookupEndsTheJob(t *testing.T) {
 	s, err := New(secret, broken{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	b := process(t, nil, basic)
-	b.Records[0].Status = pipeline.Pending
 	w, _ := s.NewWorker()
-	var re *fhir.RecordError
-	if err := w.Process(context.Background(), b); !errors.As(err, &re) || re.Pos.Line != 1 {
-		t.Errorf("got %v, want a RecordError of line 1", err)
+	if err := w.Process(context.Background(), b); !errors.Is(err, errDiskGone) {
+		t.Errorf("got %v, want the lookup's error", err)
 	}
 }
 
 func TestIdentifyAllocatesNothing(t *testing.T) {
 	b := process(t, nil, basic, basicStamp)
-	s, _ := New(secret, nil)
+	s, _ := New(secret, memory{})
 	w, _ := s.NewWorker()
 	if n := testing.AllocsPerRun(100, func() {
 		if err := w.Process(context.Background(), b); err != nil {

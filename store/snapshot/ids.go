@@ -352,6 +352,11 @@ func (x *IDs) Lookup(k Key, buf *[]byte) (Entry, bool, error) {
 	if len(x.filter) > 0 && !filterHas(x.filter, k) {
 		return Entry{}, false, nil
 	}
+	return x.find(k, buf)
+}
+
+// find is Lookup for a key that the filter lets through.
+func (x *IDs) find(k Key, buf *[]byte) (Entry, bool, error) {
 	i := k[0] >> x.shift
 	lo, hi := x.buckets[i], x.buckets[i+1]
 	if lo == hi {
@@ -455,12 +460,54 @@ func (x *Index) Close() error {
 // Empty tells that there is no entry at all.
 func (x *Index) Empty() bool { return len(x.layers) == 0 }
 
-// Latest finds the newest version of a key. buf is scratch space of the caller.
-func (x *Index) Latest(k Key, buf *[]byte) (Entry, bool, error) {
-	for _, l := range x.layers {
-		if e, ok, err := l.Lookup(k, buf); ok || err != nil {
-			return e, ok, err
+// Lookup finds the newest versions of many keys. It belongs to one goroutine and
+// keeps its memory.
+type Lookup struct {
+	index      *Index
+	candidates []int32
+	buf        []byte
+	touched    byte
+}
+
+// NewLookup makes a lookup over all layers.
+func (x *Index) NewLookup() *Lookup { return &Lookup{index: x} }
+
+// Latest sets entries[i] and found[i] for each key; both have the length of keys.
+func (l *Lookup) Latest(keys []Key, entries []Entry, found []bool) error {
+	clear(found)
+	for _, layer := range l.index.layers {
+		l.sift(layer, keys, found)
+		for _, i := range l.candidates {
+			e, ok, err := layer.find(keys[i], &l.buf)
+			if err != nil {
+				return err
+			}
+			if ok {
+				entries[i], found[i] = e, true
+			}
 		}
 	}
-	return Entry{}, false, nil
+	return nil
+}
+
+// sift lists the keys that a layer may have and no newer one has. A test of the
+// filter is a cache miss, and misses overlap only when nothing depends on them:
+// so the lines of some keys are touched before any of them is tested.
+func (l *Lookup) sift(layer *IDs, keys []Key, found []bool) {
+	l.candidates = l.candidates[:0]
+	const ahead = 16
+	f := layer.filter
+	for from := 0; from < len(keys); from += ahead {
+		to := min(from+ahead, len(keys))
+		if len(f) > 0 {
+			for i := from; i < to; i++ {
+				l.touched ^= f[filterBlock(f, keys[i])]
+			}
+		}
+		for i := from; i < to; i++ {
+			if !found[i] && (len(f) == 0 || filterHas(f, keys[i])) {
+				l.candidates = append(l.candidates, int32(i))
+			}
+		}
+	}
 }

@@ -189,3 +189,39 @@ func BenchmarkIDLookup(b *testing.B) {
 		}
 	})
 }
+
+func TestLookupFindsTheNewestOfAllLayers(t *testing.T) {
+	dir := t.TempDir()
+	es := testEntries(3000)
+	old, both := es[:2000], es[1000:]
+	for i := range both {
+		both[i].Version = 2
+	}
+	first := slices.Clone(old)
+	for i := range first {
+		first[i].Version = 1
+	}
+	m := &Manifest{Layers: []Layer{{IDs: writeIDs(t, dir, "1.ids", first)}, {IDs: writeIDs(t, dir, "2.ids", both)}}}
+	x, err := OpenIndex(dir, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	var keys []Key
+	for _, e := range es {
+		keys = append(keys, e.Key, Key{e.Key[0] + 1, e.Key[1]})
+	}
+	entries, found := make([]Entry, len(keys)), make([]bool, len(keys))
+	if err := x.NewLookup().Latest(keys, entries, found); err != nil {
+		t.Fatal(err)
+	}
+	for i := range keys {
+		want := uint32(2)
+		if i/2 < 1000 {
+			want = 1
+		}
+		if found[i] != (i%2 == 0) || found[i] && (entries[i].Key != keys[i] || entries[i].Version != want) {
+			t.Fatalf("key %d: found %v, %+v, want version %d", i, found[i], entries[i], want)
+		}
+	}
+}
