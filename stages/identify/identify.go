@@ -106,6 +106,9 @@ func (w *worker) Process(_ context.Context, b *pipeline.Batch) error {
 			w.keys, w.records = append(w.keys, r.Key), append(w.records, int32(i))
 		}
 	}
+	if cap(w.buf) > keepBuffer {
+		w.buf = nil
+	}
 	return w.follow(b)
 }
 
