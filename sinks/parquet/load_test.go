@@ -24,6 +24,9 @@ var clock = time.Date(2024, 2, 29, 12, 30, 45, 678e6, time.UTC)
 // testdata gives the text of every NDJSON file of a data set, by base name.
 func testdata(tb testing.TB, set string) map[string][]byte {
 	tb.Helper()
+	if testing.Short() {
+		tb.Skip("whole data sets take minutes under the race detector; the other tests race the same code")
+	}
 	for _, root := range []string{os.Getenv("FHIRLAKE_TESTDATA"), "../../../shared/data"} {
 		names, _ := filepath.Glob(filepath.Join(root, set, "*.ndjson.gz"))
 		if root == "" || len(names) == 0 {

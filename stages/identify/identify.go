@@ -10,6 +10,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/minio/highwayhash"
 
@@ -118,7 +119,8 @@ func (w *worker) follow(b *pipeline.Batch) error {
 	if len(w.keys) == 0 {
 		return nil
 	}
-	w.versions = append(w.versions[:0], make([]Version, len(w.keys))...)
+	w.versions = slices.Grow(w.versions[:0], len(w.keys))[:len(w.keys)]
+	clear(w.versions)
 	if err := w.lookup(w.keys, w.versions); err != nil {
 		return fmt.Errorf("look up versions: %w", err)
 	}
