@@ -189,7 +189,7 @@ func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult
 	closed = true // Run closes it
 	figures, err := pipeline.Run(ctx, pipeline.Config{
 		Source: src,
-		Stages: []pipeline.Stage{parse.New(), identifier, shred.New(j.now)},
+		Stages: []pipeline.Stage{parse.New(), identifier, log.Compress(), shred.New(j.now)},
 		// The columns come first: they decide where a segment ends.
 		Sinks:   []pipeline.Sink{columns, log, entries, j.report},
 		Workers: j.Workers,

@@ -59,10 +59,7 @@ type file struct {
 	ended   bool // a task finishes it
 }
 
-var (
-	_ pipeline.Sink     = (*Sink)(nil)
-	_ pipeline.Preparer = (*Sink)(nil)
-)
+var _ pipeline.Sink = (*Sink)(nil)
 
 // New makes a sink; every resource gets updated as its meta.lastUpdated.
 func New(b *snapshot.Builder, updated time.Time) *Sink {
@@ -75,8 +72,11 @@ func (s *Sink) Name() string { return "rawlog" }
 // Bytes is the number of bytes written so far.
 func (s *Sink) Bytes() int64 { return s.written }
 
-// Prepare is the part that runs on the workers.
-func (s *Sink) Prepare() pipeline.Stage { return stage{updated: s.updated} }
+// Compress is the part that runs on the workers, after identify. It is a stage of
+// its own, not a [pipeline.Preparer], so that it can come before the shredding:
+// of a line of 170 MB the text to compress and the columns are then not in memory
+// at the same time.
+func (s *Sink) Compress() pipeline.Stage { return stage{updated: s.updated} }
 
 // Write appends the frames of a batch.
 func (s *Sink) Write(_ context.Context, b *pipeline.Batch) ([]pipeline.Task, error) {

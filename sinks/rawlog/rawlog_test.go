@@ -63,7 +63,7 @@ func TestLinesOfEachTypeAreTheRowsOfItsSegment(t *testing.T) {
 	dir := t.TempDir()
 	builder := snapshot.NewBuilder(dir, &snapshot.Manifest{}, sequence())
 	s := New(builder, now)
-	w, err := s.Prepare().NewWorker()
+	w, err := s.Compress().NewWorker()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func TestCloseWithoutCommitLeavesNoFile(t *testing.T) {
 	builder := snapshot.NewBuilder(dir, &snapshot.Manifest{}, sequence())
 	s := New(builder, now)
 	b := batch(t, `{"resourceType":"Patient","id":"a"}`)
-	w, err := s.Prepare().NewWorker()
+	w, err := s.Compress().NewWorker()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,7 +229,7 @@ func TestContract(t *testing.T) {
 			Sink:   placed{New(builder, now), builder},
 			Result: pipetest.Files(dir),
 		}
-	}, func(*testing.T) pipeline.Source { return pipetest.Lines("in.ndjson", text.String(), 16<<10) }, parse.New(), versioned{})
+	}, func(*testing.T) pipeline.Source { return pipetest.Lines("in.ndjson", text.String(), 16<<10) }, parse.New(), versioned{}, New(nil, now).Compress())
 }
 
 // versioned gives every record version 1, as identify does in an empty store.
