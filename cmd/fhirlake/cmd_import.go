@@ -102,7 +102,11 @@ func runImport(ctx context.Context, c *cobra.Command, g *globals, f *importFlags
 			return err
 		}
 	} else {
-		printImport(c.OutOrStdout(), c.ErrOrStderr(), res, f.report)
+		var summary strings.Builder
+		printImport(&summary, c.ErrOrStderr(), res, f.report)
+		if _, err := io.WriteString(c.OutOrStdout(), summary.String()); err != nil {
+			return fmt.Errorf("the import is done, but its summary could not be written: %w", err)
+		}
 	}
 	if res.Rejected > 0 {
 		return exitError{code: exitRejected}

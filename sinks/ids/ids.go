@@ -55,7 +55,6 @@ func compareEntries(a, b entry) int {
 type Result struct {
 	IDs        snapshot.File              // of the layer; zero when there are no entries
 	Entries    int64                      // new versions: imported resources
-	Created    int64                      // of these, first versions
 	Unchanged  int64                      // resources whose content the store had already
 	Duplicates int64                      // records that a later one of the same job replaced
 	Superseded map[uint32]*roaring.Bitmap // rows that are no longer current, by segment ordinal
@@ -269,9 +268,6 @@ func (w *indexWriter) settle() error {
 	}
 	if e.replaces {
 		w.supersede(e.base)
-	}
-	if e.version == 1 {
-		res.Created++
 	}
 	if w.out == nil {
 		var err error

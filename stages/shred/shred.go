@@ -24,9 +24,6 @@ import (
 	"github.com/fhirlake/fhirlake/pipeline"
 )
 
-// TimeFormat is how meta.lastUpdated is written.
-const TimeFormat = "2006-01-02T15:04:05.000Z07:00"
-
 // Stage is the shredding step.
 type Stage struct{ lastUpdated string }
 
@@ -35,7 +32,7 @@ var _ pipeline.Stage = (*Stage)(nil)
 // New makes a stage that gives every resource lastUpdated, in UTC and to the
 // millisecond, as its meta.lastUpdated.
 func New(lastUpdated time.Time) *Stage {
-	return &Stage{lastUpdated: lastUpdated.UTC().Format(TimeFormat)}
+	return &Stage{lastUpdated: fhir.FormatInstant(lastUpdated)}
 }
 
 // Name is "shred".
