@@ -46,6 +46,8 @@ type Issue struct {
 	Expression  string // FHIRPath of the element at fault: Patient.name[0].family
 	Column      int32  // byte in the line, from 1; 0 when unknown
 	Diagnostics string // one sentence, lower case; no content but the value at fault, cut to 80 bytes
+	Constraint  string // key of the invariant that failed: "pat-1"; "" for none
+	Profile     string // canonical URL of the profile that asks for it; "" for the base definitions
 }
 
 // RecordError is a failure of the job that one record caused.

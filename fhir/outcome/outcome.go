@@ -35,13 +35,32 @@ func appendIssue(dst []byte, is *fhir.Issue, at At) []byte {
 	dst = append(dst, is.Severity.String()...)
 	dst = append(dst, `","code":"`...)
 	dst = append(dst, is.Code...)
-	dst = append(dst, `","diagnostics":`...)
+	dst = append(dst, '"')
+	switch {
+	case is.Constraint != "":
+		dst = appendDetails(dst, "constraint "+is.Constraint, is.Profile)
+	case is.Profile != "":
+		dst = appendDetails(dst, "", is.Profile)
+	}
+	dst = append(dst, `,"diagnostics":`...)
 	dst = fhir.AppendQuoted(dst, is.Diagnostics+place(is, at))
 	if is.Expression != "" {
 		dst = append(dst, `,"expression":[`...)
 		dst = fhir.AppendQuoted(dst, is.Expression)
 		dst = append(dst, ']')
 	}
+	return append(dst, '}')
+}
+
+// appendDetails says which rule of which profile was broken.
+func appendDetails(dst []byte, rule, profile string) []byte {
+	if profile != "" {
+		if rule != "" {
+			rule += " of "
+		}
+		rule += "profile " + profile
+	}
+	dst = fhir.AppendQuoted(append(dst, `,"details":{"text":`...), rule)
 	return append(dst, '}')
 }
 

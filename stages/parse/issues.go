@@ -262,23 +262,13 @@ func (p *Parser) path(e r4.ElementID) string {
 			path = strconv.AppendInt(append(path, '['), int64(index), 10)
 			path = append(path, ']')
 		} else {
-			path = appendElement(path, next)
+			path = fhir.AppendPathStep(path, next)
 		}
 		if !open {
 			return string(path)
 		}
 		cur = c
 	}
-}
-
-func appendElement(path []byte, e r4.ElementID) []byte {
-	el := r4.ElementAt(e)
-	path = append(path, '.')
-	if el.Choice == "" {
-		return append(path, el.Name...)
-	}
-	path = append(append(path, el.Choice...), ".ofType("...)
-	return append(append(path, el.Type.String()...), ')')
 }
 
 // quote gives the character at i for a message.

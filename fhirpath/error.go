@@ -1,0 +1,5 @@
+package fhirpath
+
+import "errors"
+
+var errUnfinished = errors.New("not built")
