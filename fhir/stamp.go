@@ -61,7 +61,7 @@ func AppendStamped(dst []byte, t *Tree, root NodeID, version uint32, updated str
 		dst = append(dst, t.Data[nd.Start:m.Start+1]...)
 		dst = appendVersion(dst, version, updated)
 		for c := t.FirstChild(meta); c != NoNode; c = t.NextSibling(meta, c) {
-			if !isVersionElement(&t.Nodes[c]) {
+			if !t.isVersion(c) {
 				dst = append(dst, ',')
 				dst = append(dst, t.member(c)...)
 			}
@@ -94,7 +94,14 @@ func appendVersion(dst []byte, version uint32, updated string) []byte {
 	return append(dst, '"')
 }
 
-func isVersionElement(n *Node) bool {
+// isVersion tells whether member c of meta is versionId or lastUpdated, be its
+// value of the wrong kind: two members of one name must not come out.
+func (t *Tree) isVersion(c NodeID) bool {
+	n := &t.Nodes[c]
+	if n.Flags&FlagUnknown != 0 {
+		key := string(AppendUnescaped(nil, t.Key(c)))
+		return key == "versionId" || key == "lastUpdated"
+	}
 	return (n.Element == metaVersionID || n.Element == metaLastUpdated) && n.Flags&FlagTwin == 0
 }
 
@@ -134,34 +141,12 @@ func AppendContent(dst []byte, t *Tree, root NodeID) []byte {
 	dst = append(dst, t.Data[nd.Start:from]...)
 	dst = append(dst, t.Data[to:nd.End]...)
 	for c := t.FirstChild(meta); c != NoNode; c = t.NextSibling(meta, c) {
-		if !isVersionElement(&t.Nodes[c]) {
+		if !t.isVersion(c) {
 			dst = append(dst, 0)
 			dst = append(dst, t.member(c)...)
 		}
 	}
 	return dst
-}
-
-// member gives the text of an object's member, from its key's quote to the end
-// of its value.
-func (t *Tree) member(c NodeID) []byte {
-	end := t.Nodes[c].End
-	if t.Nodes[c].Kind == KindString {
-		end++
-	}
-	return t.Data[t.memberStart(c):end]
-}
-
-// memberStart finds the opening quote of the key of an object's member. Keys
-// that a type has hold no quotes, escaped or not, so the search backwards from
-// the value is exact.
-func (t *Tree) memberStart(c NodeID) uint32 {
-	at := int(t.Nodes[c].Start)
-	if t.Nodes[c].Kind == KindString {
-		at--
-	}
-	closing := bytes.LastIndexByte(t.Data[:at], '"')
-	return uint32(bytes.LastIndexByte(t.Data[:closing], '"'))
 }
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }

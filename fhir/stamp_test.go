@@ -14,15 +14,19 @@ import (
 // tree parses one resource, which must be valid.
 func tree(t *testing.T, text string) (*fhir.Tree, fhir.NodeID) {
 	t.Helper()
-	tr := &fhir.Tree{}
-	data := make([]byte, len(text), len(text)+16)
-	copy(data, text)
-	tr.Reset(data)
-	res := parse.NewParser().Parse(tr, 0, uint32(len(text)))
+	tr, res := parsed(text)
 	if res.Failed() {
 		t.Fatalf("%s: %v", text, res.Issues)
 	}
 	return tr, res.Root
+}
+
+func parsed(text string) (*fhir.Tree, parse.Result) {
+	tr := &fhir.Tree{}
+	data := make([]byte, len(text), len(text)+16)
+	copy(data, text)
+	tr.Reset(data)
+	return tr, parse.NewParser().Parse(tr, 0, uint32(len(text)))
 }
 
 const stamp = `"versionId":"3","lastUpdated":"2026-01-02T03:04:05.000Z"`
@@ -54,6 +58,48 @@ func TestStampSetsVersionAndTimeAndNothingElse(t *testing.T) {
 		if got := string(fhir.AppendStamped(nil, tr, root, 3, "2026-01-02T03:04:05.000Z")); got != tc.want {
 			t.Errorf("%s:\n got %s\nwant %s", name, got, tc.want)
 		}
+	}
+}
+
+func TestStampOfFaultyMeta(t *testing.T) {
+	for name, tc := range map[string]struct{ in, want string }{
+		"a version that is no string": {
+			`{"resourceType":"Basic","id":"a","meta":{"versionId":9,"lastUpd\u0061ted":{"a":[1]},"source":"urn:s"}}`,
+			`{"resourceType":"Basic","id":"a","meta":{` + stamp + `,"source":"urn:s"}}`,
+		},
+		"unknown members, with quotes in their names": {
+			`{"resourceType":"Basic","id":"a","meta":{"a\"b\\" : 1,"\\":"x","\"":[]}}`,
+			`{"resourceType":"Basic","id":"a","meta":{` + stamp + `,"a\"b\\" : 1,"\\":"x","\"":[]}}`,
+		},
+		"an empty object": {
+			`{"resourceType":"Basic","id":"a","meta":{}}`,
+			`{"resourceType":"Basic","id":"a","meta":{` + stamp + `}}`,
+		},
+	} {
+		tr, res := parsed(tc.in)
+		if !res.Failed() {
+			t.Errorf("%s: the parser finds no fault in it", name)
+		}
+		got := string(fhir.AppendStamped(nil, tr, res.Root, 3, "2026-01-02T03:04:05.000Z"))
+		if got != tc.want {
+			t.Errorf("%s:\n got %s\nwant %s", name, got, tc.want)
+		}
+		before := string(fhir.AppendContent(nil, tr, res.Root))
+		tr, res = parsed(got)
+		if after := string(fhir.AppendContent(nil, tr, res.Root)); after != before {
+			t.Errorf("%s: the content changes with the stamp:\n%q\n%q", name, before, after)
+		}
+	}
+}
+
+func TestKeyIsTheTextBeforeTheValue(t *testing.T) {
+	tr, res := parsed(`{"resourceType":"Patient" , "_birthDate" : {"id":"x"},"a\\\"b":"c\"","\\":[1],"":null}`)
+	var got []string
+	for c := tr.FirstChild(res.Root); c != fhir.NoNode; c = tr.NextSibling(res.Root, c) {
+		got = append(got, string(tr.Key(c)))
+	}
+	if diff := cmp.Diff([]string{"resourceType", "_birthDate", `a\\\"b`, `\\`, ""}, got); diff != "" {
+		t.Errorf("keys (-want +got):\n%s", diff)
 	}
 }
 

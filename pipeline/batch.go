@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"slices"
 	"sync/atomic"
 
 	"github.com/fhirlake/fhirlake/fhir"
@@ -14,7 +15,7 @@ type Status uint8
 // The states of a record.
 const (
 	Pending   Status = iota // no stage has objected; sinks store it
-	Rejected                // it has an issue of severity error or fatal; only the report names it
+	Rejected                // it is not stored; only the report names it
 	Unchanged               // the store has the same content already; nothing is stored
 )
 
@@ -33,6 +34,8 @@ type Record struct {
 	Start, End uint32 // the record's text in Batch.Data, without the line end
 
 	Status   Status
+	Flawed   bool        // it has an issue of severity error, and is Rejected unless the batch is Lenient
+	Warned   bool        // it has an issue of severity warning
 	Document bool        // it was a whole file that is one JSON document on many lines; Line is its first
 	Type     r4.TypeID   // resource type; 0 before parse or when it is unknown
 	Root     fhir.NodeID // its node in Batch.Tree; NoNode when it could not be parsed
@@ -70,6 +73,10 @@ type Batch struct {
 	Issues  []RecordIssue // ordered by record within each stage
 	Tree    fhir.Tree
 	Input   int64 // bytes of uncompressed input that the batch stands for, blank lines included
+	// Lenient says that issues of severity error are kept beside their records
+	// and do not reject them. The runner sets it as its [Config] says; who runs a
+	// [Chain] on a batch of his own sets it himself.
+	Lenient bool
 
 	// The columns of the pending records, one piece for each type, as the shred
 	// stage leaves them for the sink that takes them and sets this to nil.
@@ -107,6 +114,7 @@ func (b *Batch) Reset() {
 	b.Issues = b.Issues[:0]
 	b.Tree.Reset(nil)
 	b.Input = 0
+	b.Lenient = false
 	b.At = -1
 }
 
@@ -122,13 +130,61 @@ func (b *Batch) Pos(r *Record) fhir.Pos {
 	return p
 }
 
-// AddIssue records a fault of record i; an error or fatal one rejects it.
+// AddIssue records a fault of record i. A fatal one rejects it, since there is
+// nothing left to store; an error does so unless the batch is Lenient.
 func (b *Batch) AddIssue(i int, is fhir.Issue) {
 	b.Issues = append(b.Issues, RecordIssue{Record: i, Issue: is})
-	if is.Severity <= fhir.Error {
-		b.Records[i].Status = Rejected
+	r := &b.Records[i]
+	switch is.Severity {
+	case fhir.Fatal:
+		r.Status = Rejected
+	case fhir.Error:
+		r.Flawed = true
+		if !b.Lenient {
+			r.Status = Rejected
+		}
+	case fhir.Warning:
+		r.Warned = true
 	}
 }
+
+// Reject records a fault with which record i cannot be stored, whether or not the
+// batch is Lenient.
+func (b *Batch) Reject(i int, is fhir.Issue) {
+	b.AddIssue(i, is)
+	b.Records[i].Status = Rejected
+}
+
+// IssueWalk hands out the issues of a batch record by record. Each stage starts
+// again at the first record, so they come in another order. It belongs to one
+// goroutine and keeps its memory.
+type IssueWalk struct {
+	rest   []RecordIssue
+	issues []fhir.Issue
+}
+
+// Start turns to the issues of b, which it puts in the order of their records,
+// those of one record as the stages found them. The caller owns b.
+func (w *IssueWalk) Start(b *Batch) {
+	if !slices.IsSortedFunc(b.Issues, byRecord) {
+		slices.SortStableFunc(b.Issues, byRecord)
+	}
+	w.rest = b.Issues
+}
+
+// Of gives the issues of record i, valid until the next call. Records are asked
+// for in rising order; some may be left out.
+func (w *IssueWalk) Of(i int) []fhir.Issue {
+	w.issues = w.issues[:0]
+	for ; len(w.rest) > 0 && w.rest[0].Record <= i; w.rest = w.rest[1:] {
+		if w.rest[0].Record == i {
+			w.issues = append(w.issues, w.rest[0].Issue)
+		}
+	}
+	return w.issues
+}
+
+func byRecord(a, b RecordIssue) int { return a.Record - b.Record }
 
 const maxSlots = 8
 

@@ -107,17 +107,7 @@ func (c *collector) write(ctx context.Context, b *Batch) error {
 	m.batches.Add(1)
 	m.bytes.Add(b.Input)
 	m.records.Add(int64(len(b.Records)))
-	var rejected, unchanged int64
-	for i := range b.Records {
-		switch b.Records[i].Status {
-		case Rejected:
-			rejected++
-		case Unchanged:
-			unchanged++
-		}
-	}
-	c.meters.rejected.Add(rejected)
-	c.meters.unchanged.Add(unchanged)
+	c.meters.count(b.Records)
 
 	h := &held{batch: b, tasks: 1} // the one is this call
 	for i, s := range c.Sinks {

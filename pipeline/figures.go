@@ -12,6 +12,7 @@ type Figures struct {
 
 	// What the sinks have been given.
 	Batches, Records, Rejected, Unchanged int64
+	Flawed, Warned                        int64 // records that are not rejected: with an error; with warnings alone
 	Bytes                                 int64 // of uncompressed input
 
 	// What a source that is [Measured] says of its input; Total is 0 when it is
@@ -90,6 +91,7 @@ type meters struct {
 	measured            Measured     // nil when the source is not
 	gate                *gate
 	rejected, unchanged atomic.Int64
+	flawed, warned      atomic.Int64
 
 	source, workers, collector meter
 	stages, sinks              []meter
@@ -116,6 +118,30 @@ func newMeters(c Config, stages []Stage, g *gate) *meters {
 	return m
 }
 
+// count adds the records of a batch by what became of them.
+func (m *meters) count(records []Record) {
+	var rejected, unchanged, flawed, warned int64
+	for i := range records {
+		r := &records[i]
+		switch {
+		case r.Status == Rejected:
+			rejected++
+			continue
+		case r.Flawed:
+			flawed++
+		case r.Warned:
+			warned++
+		}
+		if r.Status == Unchanged {
+			unchanged++
+		}
+	}
+	m.rejected.Add(rejected)
+	m.unchanged.Add(unchanged)
+	m.flawed.Add(flawed)
+	m.warned.Add(warned)
+}
+
 func (m *meters) end() { m.elapsed.Store(int64(time.Since(m.start))) }
 
 func (m *meters) figures() Figures {
@@ -126,6 +152,8 @@ func (m *meters) figures() Figures {
 		Bytes:     m.collector.bytes.Load(),
 		Rejected:  m.rejected.Load(),
 		Unchanged: m.unchanged.Load(),
+		Flawed:    m.flawed.Load(),
+		Warned:    m.warned.Load(),
 		Source:    m.source.figures(),
 		Workers:   m.workers.figures(),
 		Collector: m.collector.figures(),

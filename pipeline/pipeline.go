@@ -16,7 +16,8 @@
 //  2. What a sink decides (row groups, frames, files) depends on the input
 //     alone, never on timing or on the number of workers.
 //  3. Batches in flight are bounded by bytes, not by number.
-//  4. A fault of a record is an issue on it; an error ends the job.
+//  4. A fault of a record is an issue on it; an error ends the job. What an
+//     issue does to its record is decided in one place, [Batch.AddIssue].
 //
 // Read [Source], [Stage], [Sink] and [Batch] first.
 package pipeline

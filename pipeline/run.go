@@ -21,6 +21,8 @@ type Config struct {
 	Stages []Stage // run in this order; the stages of sinks that are Preparers follow
 	Sinks  []Sink  // written, flushed and committed in this order: put the one that publishes last
 
+	Lenient bool // every batch is Lenient: errors are kept beside the records
+
 	Workers int   // 0: GOMAXPROCS
 	Memory  int64 // bytes of batches and tasks in flight; 0: DefaultMemory
 
@@ -165,6 +167,7 @@ func (j *job) read(ctx context.Context) (err error) {
 			return err
 		}
 		b := j.pool.get()
+		b.Lenient = j.Lenient
 		mark = lap(&m.waiting, mark)
 		err := guard(func() error { return j.Source.Next(ctx, b) })
 		mark = lap(&m.busy, mark)

@@ -135,7 +135,7 @@ func soon(t *testing.T, what string, f func()) {
 // clone copies a batch with its text.
 func clone(b *pipeline.Batch) *pipeline.Batch {
 	c := &pipeline.Batch{
-		Seq: b.Seq, Input: b.Input, At: -1,
+		Seq: b.Seq, Input: b.Input, Lenient: b.Lenient, At: -1,
 		Data:    bytes.Clone(b.Data),
 		Records: append([]pipeline.Record(nil), b.Records...),
 		Issues:  append([]pipeline.RecordIssue(nil), b.Issues...),

@@ -89,13 +89,24 @@ func (w *worker) Process(_ context.Context, b *pipeline.Batch) error {
 			continue
 		}
 		if r.ID == nil {
-			b.AddIssue(i, fhir.Issue{
+			b.Reject(i, fhir.Issue{
 				Severity:    fhir.Error,
 				Code:        fhir.CodeRequired,
 				Expression:  r.Type.String() + ".id",
 				Diagnostics: "missing id: an imported resource needs the logical id under which it is stored",
 			})
 			continue
+		}
+		if r.Flawed { // and yet here: the batch is lenient
+			if element, why := unstorable(&b.Tree, r); why != "" {
+				b.Reject(i, fhir.Issue{
+					Severity:    fhir.Error,
+					Code:        fhir.CodeStructure,
+					Expression:  r.Type.String() + element,
+					Diagnostics: why,
+				})
+				continue
+			}
 		}
 		fhir.OneLine(b.Line(r))
 		w.buf = AppendIdentity(w.buf[:0], r.Type, r.ID)

@@ -29,8 +29,13 @@ func (m memory) NewLookup() func([][2]uint64, []Version) error {
 // process parses and identifies lines, one record each.
 func process(t *testing.T, versions Versions, lines ...string) *pipeline.Batch {
 	t.Helper()
+	return run(t, false, versions, lines...)
+}
+
+func run(t *testing.T, lenient bool, versions Versions, lines ...string) *pipeline.Batch {
+	t.Helper()
 	text := strings.Join(lines, "\n")
-	b := &pipeline.Batch{Data: append(make([]byte, 0, len(text)+16), text...)}
+	b := &pipeline.Batch{Lenient: lenient, Data: append(make([]byte, 0, len(text)+16), text...)}
 	at := 0
 	for i, l := range lines {
 		b.Records = append(b.Records, pipeline.Record{File: &pipeline.File{Name: "t.ndjson"}, Line: int64(i + 1), Start: uint32(at), End: uint32(at + len(l))})
@@ -120,6 +125,47 @@ func TestMissingIDIsRejected(t *testing.T) {
 	}
 	if b.Records[1].Status != pipeline.Pending {
 		t.Error("the record after it was touched")
+	}
+}
+
+func TestLenientBatchKeepsAllThatHasAnIdentity(t *testing.T) {
+	for name, tc := range map[string]struct {
+		line, expression, why string // "" : it is stored
+	}{
+		"an unknown element":            {line: `{"resourceType":"Patient","id":"a","gendr":"x"}`},
+		"a missing element":             {line: `{"resourceType":"Basic","id":"a"}`},
+		"a repeated element":            {line: `{"resourceType":"Patient","id":"a","gender":"male","gender":"female"}`},
+		"the id inside is repeated":     {line: `{"resourceType":"Patient","id":"a","name":[{"id":"x","id":"y"}]}`},
+		"an extension of the id":        {line: `{"resourceType":"Patient","id":"a","_id":{"extension":[{}]}}`},
+		"no id":                         {`{"resourceType":"Patient"}`, "Patient.id", "missing id"},
+		"an id that is no string":       {`{"resourceType":"Patient","id":7}`, "Patient.id", "missing id"},
+		"an empty id":                   {`{"resourceType":"Patient","id":""}`, "Patient.id", "not valid"},
+		"an id with a space":            {`{"resourceType":"Patient","id":"a b"}`, "Patient.id", "not valid"},
+		"an id of 65 letters":           {`{"resourceType":"Patient","id":"` + strings.Repeat("a", 65) + `"}`, "Patient.id", "not valid"},
+		"two ids":                       {`{"resourceType":"Patient","id":"a","i\u0064":"b"}`, "Patient", "'id' occurs twice"},
+		"two ids, one of them no id":    {`{"resourceType":"Patient","id":"a","id":{}}`, "Patient", "'id' occurs twice"},
+		"two types":                     {`{"resourceType":"Patient","id":"a","resourceType":"Basic"}`, "Patient", "'resourceType' occurs twice"},
+		"two metas":                     {`{"resourceType":"Patient","id":"a","meta":{"source":"urn:a"},"meta":{"source":"urn:b"}}`, "Patient", "'meta' occurs twice"},
+		"a meta that is no object":      {`{"resourceType":"Patient","id":"a","meta":["x"]}`, "Patient.meta", "no object"},
+		"an unknown type":               {`{"resourceType":"Patien","id":"a"}`, "", "unknown resource type"},
+		"no type":                       {`{"id":"a"}`, "", "no resourceType"},
+		"no object":                     {`["a"]`, "", "found an array"},
+		"no JSON":                       {`{"resourceType":"Patient","id":"a"`, "Patient", "text ends"},
+		"an abstract type":              {`{"resourceType":"DomainResource","id":"a"}`, "", "unknown resource type"},
+		"more levels than there may be": {`{"resourceType":"Patient","id":"a","x":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `}`, "Patient", "levels"},
+	} {
+		b := run(t, true, nil, tc.line)
+		r := &b.Records[0]
+		if tc.why == "" {
+			if r.Status != pipeline.Pending || !r.Flawed || r.Version != 1 {
+				t.Errorf("%s: status %d with %v, want it to be kept with its issues", name, r.Status, b.Issues)
+			}
+			continue
+		}
+		last := b.Issues[len(b.Issues)-1]
+		if r.Status != pipeline.Rejected || last.Expression != tc.expression || !strings.Contains(last.Diagnostics, tc.why) {
+			t.Errorf("%s: status %d with %+v, want a reject with %q", name, r.Status, last, tc.why)
+		}
 	}
 }
 

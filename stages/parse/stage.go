@@ -8,7 +8,8 @@ import (
 )
 
 // Stage parses the records of a batch: it sets Root, Type and ID of each and
-// records its issues. A record that is rejected already is left without a tree.
+// records its issues. A record that is rejected already is left without a tree;
+// one that is no resource of a known type is rejected in a lenient batch too.
 type Stage struct{}
 
 var _ pipeline.Stage = (*Stage)(nil)
@@ -38,6 +39,9 @@ func (w *worker) Process(ctx context.Context, b *pipeline.Batch) error {
 		r.Root, r.Type, r.ID = res.Root, res.Type, res.ID
 		for _, is := range res.Issues {
 			b.AddIssue(i, is)
+		}
+		if r.Root == fhir.NoNode || r.Type == 0 {
+			r.Status = pipeline.Rejected
 		}
 	}
 	return ctx.Err()
