@@ -1,0 +1,297 @@
+package profile
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/fhirlake/fhirlake/fhir/r4"
+)
+
+// DefinitionError says what is wrong in a definition.
+type DefinitionError struct {
+	Resource Resource
+	Element  string // id of the element at fault; "" for the whole
+	Reason   string
+}
+
+func (e *DefinitionError) Error() string {
+	s := e.Resource.String()
+	if e.Resource.File != "" {
+		s = e.Resource.File + ": " + s
+	}
+	if e.Element != "" {
+		s += ": element " + cut(e.Element)
+	}
+	return s + ": " + e.Reason
+}
+
+// ErrUnknown says that no definition has the canonical URL.
+var ErrUnknown = errors.New("not known here")
+
+// Registry holds definitions by canonical URL and version. Fill it with
+// [Registry.Add], then use it: from then on it is safe for concurrent use.
+type Registry struct {
+	byURL map[string][]*entry // the latest version first
+	order []*entry            // as added
+
+	mu      sync.Mutex
+	globals map[r4.TypeID][]string
+}
+
+// entry is one definition with what was made of it.
+type entry struct {
+	res           Resource
+	structure     *StructureDefinition
+	valueSet      *valueSetDefinition
+	codeSystem    *codeSystemDefinition
+	questionnaire *Questionnaire
+
+	expanding bool // guarded by Registry.mu, as are all below
+	profile   *Profile
+	err       error
+	set       *ValueSet
+	system    *codeSystem
+}
+
+// NewRegistry makes an empty registry. Base R4 needs no definitions.
+func NewRegistry() *Registry {
+	return &Registry{byURL: map[string][]*entry{}, globals: map[r4.TypeID][]string{}}
+}
+
+// Add adds a definition; it is not expanded yet, see [Registry.Check]. One of the
+// same type, URL and version takes the place of the earlier one. Definitions of
+// the types of base R4 are known already and are passed over. The result tells
+// whether anything changed; an error is a [*DefinitionError].
+func (r *Registry) Add(res Resource) (changed bool, err error) {
+	e := &entry{res: res}
+	switch res.Type {
+	case "StructureDefinition":
+		if _, base := baseType(res.URL); base {
+			return false, nil
+		}
+		e.structure = new(StructureDefinition)
+		err = json.Unmarshal(res.JSON, e.structure)
+	case "ValueSet":
+		e.valueSet = new(valueSetDefinition)
+		err = json.Unmarshal(res.JSON, e.valueSet)
+	case "CodeSystem":
+		e.codeSystem = new(codeSystemDefinition)
+		err = json.Unmarshal(res.JSON, e.codeSystem)
+	case "Questionnaire":
+		e.questionnaire = new(Questionnaire)
+		err = json.Unmarshal(res.JSON, e.questionnaire)
+	case "ImplementationGuide":
+		err = r.addGlobals(res)
+	default:
+		return false, nil
+	}
+	if err != nil {
+		return false, &DefinitionError{Resource: res, Reason: err.Error()}
+	}
+	same := func(o *entry) bool { return o.res.Type == res.Type && o.res.Version == res.Version }
+	list := r.byURL[res.URL]
+	if i := slices.IndexFunc(list, same); i >= 0 {
+		if bytes.Equal(list[i].res.JSON, res.JSON) {
+			return false, nil
+		}
+		*list[i] = *e
+		return true, nil
+	}
+	r.order = append(r.order, e)
+	list = append(list, e)
+	slices.SortStableFunc(list, func(a, b *entry) int { return compareVersions(b.res.Version, a.res.Version) })
+	r.byURL[res.URL] = list
+	return true, nil
+}
+
+// addGlobals notes the profiles that a guide asks of all resources of a type
+// (ImplementationGuide.global).
+func (r *Registry) addGlobals(res Resource) error {
+	var guide struct {
+		Global []struct{ Type, Profile string }
+	}
+	if err := json.Unmarshal(res.JSON, &guide); err != nil {
+		return err
+	}
+	for _, g := range guide.Global {
+		t, ok := r4.TypeByName(g.Type)
+		if !ok {
+			return fmt.Errorf("global profile %s: unknown type '%s'", cut(g.Profile), cut(g.Type))
+		}
+		if !slices.Contains(r.globals[t], g.Profile) {
+			r.globals[t] = append(r.globals[t], g.Profile)
+		}
+	}
+	return nil
+}
+
+// Globals gives the profiles that implementation guides ask of all resources of a
+// type.
+func (r *Registry) Globals(t r4.TypeID) []string { return r.globals[t] }
+
+// Resources gives the definitions in the order in which they were added.
+func (r *Registry) Resources() []Resource {
+	out := make([]Resource, len(r.order))
+	for i, e := range r.order {
+		out[i] = e.res
+	}
+	return out
+}
+
+// Len gives how many definitions there are.
+func (r *Registry) Len() int { return len(r.order) }
+
+// Profile finds the profile with the canonical URL, `url` or `url|version`, and
+// expands it. The error is [ErrUnknown], or a [*DefinitionError].
+func (r *Registry) Profile(canonical string) (*Profile, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.profile(canonical)
+}
+
+// Structure finds the StructureDefinition with the canonical URL, or nil.
+func (r *Registry) Structure(canonical string) *StructureDefinition {
+	if e := r.find(canonical, func(e *entry) bool { return e.structure != nil }); e != nil {
+		return e.structure
+	}
+	return nil
+}
+
+// Questionnaire finds the Questionnaire with the canonical URL, or nil.
+func (r *Registry) Questionnaire(canonical string) *Questionnaire {
+	if e := r.find(canonical, func(e *entry) bool { return e.questionnaire != nil }); e != nil {
+		return e.questionnaire
+	}
+	return nil
+}
+
+// HasExtensions tells whether any extension is defined here.
+func (r *Registry) HasExtensions() bool {
+	return slices.ContainsFunc(r.order, func(e *entry) bool { return e.structure != nil && e.structure.Type == "Extension" })
+}
+
+func (r *Registry) find(canonical string, is func(*entry) bool) *entry {
+	url, version, _ := strings.Cut(canonical, "|")
+	url, _, _ = strings.Cut(url, "#")
+	for _, e := range r.byURL[url] {
+		if is(e) && (version == "" || e.res.Version == version) {
+			return e
+		}
+	}
+	return nil
+}
+
+func (r *Registry) profile(canonical string) (*Profile, error) {
+	e := r.find(canonical, func(e *entry) bool { return e.structure != nil })
+	if e == nil {
+		return nil, ErrUnknown
+	}
+	return r.expandEntry(e)
+}
+
+func (r *Registry) expandEntry(e *entry) (*Profile, error) {
+	if e.profile != nil || e.err != nil {
+		return e.profile, e.err
+	}
+	if e.expanding {
+		return nil, &DefinitionError{Resource: e.res, Reason: "the profile is derived from itself, by way of its baseDefinition"}
+	}
+	e.expanding = true
+	e.profile, e.err = r.expand(e.res, e.structure)
+	e.expanding = false
+	return e.profile, e.err
+}
+
+// Check expands every profile and every value set, and gives what is wrong in
+// them. Each error is a [*DefinitionError].
+func (r *Registry) Check() []error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var errs []error
+	for _, e := range r.order {
+		var err error
+		switch {
+		case e.structure != nil && e.structure.isProfile():
+			_, err = r.expandEntry(e)
+		case e.valueSet != nil:
+			err = r.compileSet(e).err
+		}
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errs
+}
+
+// isProfile tells whether the definition is one that instances of R4 can conform
+// to; logical models are not.
+func (s *StructureDefinition) isProfile() bool { return s.Kind != "logical" }
+
+const coreURL = "http://hl7.org/fhir/StructureDefinition/"
+
+// baseType gives the type of base R4 that the canonical URL names.
+func baseType(canonical string) (r4.TypeID, bool) {
+	url, _, _ := strings.Cut(canonical, "|")
+	name, ok := strings.CutPrefix(url, coreURL)
+	if !ok {
+		return 0, false
+	}
+	return r4.TypeByName(name)
+}
+
+// TypeOf gives the type that a canonical URL is of: of a base definition, or of a
+// profile that is known here; 0 when it is neither.
+func (r *Registry) TypeOf(canonical string) r4.TypeID {
+	if t, ok := baseType(canonical); ok {
+		return t
+	}
+	if s := r.Structure(canonical); s != nil {
+		t, _ := r4.TypeByName(strings.TrimPrefix(s.Type, coreURL))
+		return t
+	}
+	return 0
+}
+
+// IsBase tells whether the canonical URL names a type of base R4.
+func IsBase(canonical string) bool {
+	_, ok := baseType(canonical)
+	return ok
+}
+
+// compareVersions orders business versions: by their numbers, left to right, and
+// a suffix (-ballot) before none, as semantic versioning does.
+func compareVersions(a, b string) int {
+	a, apre, _ := strings.Cut(a, "-")
+	b, bpre, _ := strings.Cut(b, "-")
+	as, bs := strings.Split(a, "."), strings.Split(b, ".")
+	for i := range min(len(as), len(bs)) {
+		x, xerr := strconv.Atoi(as[i])
+		y, yerr := strconv.Atoi(bs[i])
+		c := cmp.Compare(x, y)
+		if xerr != nil || yerr != nil {
+			c = strings.Compare(as[i], bs[i])
+		}
+		if c != 0 {
+			return c
+		}
+	}
+	if c := cmp.Compare(len(as), len(bs)); c != 0 {
+		return c
+	}
+	switch {
+	case apre == bpre:
+		return 0
+	case apre == "":
+		return 1
+	case bpre == "":
+		return -1
+	}
+	return strings.Compare(apre, bpre)
+}
