@@ -34,104 +34,130 @@ type Frame struct {
 
 // AppendFrameTables appends the two skippable frames that end a resources file.
 func AppendFrameTables(b []byte, frames []Frame) []byte {
-	rows := len(rowsMagic) + 4*len(frames)
-	b = binary.LittleEndian.AppendUint32(b, skippableRows)
-	b = binary.LittleEndian.AppendUint32(b, uint32(rows))
-	b = append(b, rowsMagic...)
+	rows := make([]byte, 0, 4*len(frames))
 	for _, f := range frames {
-		b = binary.LittleEndian.AppendUint32(b, f.Rows)
+		rows = binary.LittleEndian.AppendUint32(rows, f.Rows)
 	}
+	return appendTables(b, rowsMagic, rows, frames)
+}
+
+// appendTables appends a table under its magic as a skippable frame, and the seek
+// table.
+func appendTables(b []byte, magic string, table []byte, frames []Frame) []byte {
+	size := len(magic) + len(table)
+	b = binary.LittleEndian.AppendUint32(b, skippableRows)
+	b = binary.LittleEndian.AppendUint32(b, uint32(size))
+	b = append(b, magic...)
+	b = append(b, table...)
 	b = binary.LittleEndian.AppendUint32(b, skippableSeek)
 	b = binary.LittleEndian.AppendUint32(b, uint32(8*(len(frames)+1)+seekFooter))
 	for _, f := range frames {
 		b = binary.LittleEndian.AppendUint32(b, f.Compressed)
 		b = binary.LittleEndian.AppendUint32(b, f.Uncompressed)
 	}
-	// The rows table is a frame too, one that decompresses to nothing.
-	b = binary.LittleEndian.AppendUint32(b, uint32(rows+8))
+	// The table before is a frame too, one that decompresses to nothing.
+	b = binary.LittleEndian.AppendUint32(b, uint32(size+8))
 	b = binary.LittleEndian.AppendUint32(b, 0)
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(frames)+1))
 	b = append(b, 0) // no checksums in the table: the frames have their own
 	return binary.LittleEndian.AppendUint32(b, seekMagic)
 }
 
-// Resources is an open resources file. It is safe for concurrent use.
-type Resources struct {
+// frameFile is an open file of frames with its tables. It is safe for concurrent
+// use.
+type frameFile struct {
 	f      *os.File
-	name   string
+	what   string // kind and name, for messages
 	frames []Frame
 	offset []int64 // of each frame in the file
-	first  []int64 // row of each frame; one more entry: the total
 }
 
-// OpenResources opens the resources file rel of the data store in dir.
-func OpenResources(dir, rel string) (*Resources, error) {
+// openFrames opens the file rel of the data store in dir and gives the table under
+// magic, which has words 32-bit numbers for each frame.
+func openFrames(dir, rel, what, magic string, words int) (*frameFile, []byte, error) {
 	f, err := os.Open(filepath.Join(dir, filepath.FromSlash(rel)))
 	if err != nil {
-		return nil, fmt.Errorf("open resources: %w", err)
+		return nil, nil, fmt.Errorf("open %s: %w", what, err)
 	}
-	r := &Resources{f: f, name: rel}
-	if err := r.load(); err != nil {
+	x := &frameFile{f: f, what: what + " " + rel}
+	table, err := x.load(magic, 4*int64(words))
+	if err != nil {
 		f.Close()
-		return nil, fmt.Errorf("open resources %s: %w", rel, err)
+		return nil, nil, fmt.Errorf("open %s: %w", x.what, err)
 	}
-	return r, nil
+	return x, table, nil
 }
 
-func (r *Resources) load() error {
-	st, err := r.f.Stat()
+func (x *frameFile) load(magic string, width int64) (table []byte, err error) {
+	st, err := x.f.Stat()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var foot [seekFooter]byte
-	if _, err := r.f.ReadAt(foot[:], st.Size()-seekFooter); err != nil || binary.LittleEndian.Uint32(foot[5:]) != seekMagic {
-		return errors.New("the seek table at the end is missing")
+	if _, err := x.f.ReadAt(foot[:], st.Size()-seekFooter); err != nil || binary.LittleEndian.Uint32(foot[5:]) != seekMagic {
+		return nil, errors.New("the seek table at the end is missing")
 	}
 	n := int64(binary.LittleEndian.Uint32(foot[:])) - 1
-	tables := int64(8+len(rowsMagic)) + 4*n + 8 + 8*(n+1) + seekFooter
+	tables := int64(8+len(magic)) + width*n + 8 + 8*(n+1) + seekFooter
 	if n < 0 || tables > st.Size() {
-		return fmt.Errorf("the seek table names %d frames, more than fit the file", n)
+		return nil, fmt.Errorf("the seek table names %d frames, more than fit the file", n)
 	}
 	b := make([]byte, tables)
-	if _, err := r.f.ReadAt(b, st.Size()-tables); err != nil {
-		return err
+	if _, err := x.f.ReadAt(b, st.Size()-tables); err != nil {
+		return nil, err
 	}
-	if binary.LittleEndian.Uint32(b) != skippableRows || string(b[8:8+len(rowsMagic)]) != rowsMagic {
-		return errors.New("the rows table is missing")
+	if binary.LittleEndian.Uint32(b) != skippableRows || string(b[8:8+len(magic)]) != magic {
+		return nil, errors.New("the table of rows is missing")
 	}
-	rows := b[8+len(rowsMagic):]
-	seek := rows[4*n+8:]
-	var off, row int64
+	table = b[8+len(magic):][:width*n]
+	seek := b[int64(8+len(magic))+width*n+8:]
+	var off int64
 	for i := range n {
 		fr := Frame{
 			Compressed:   binary.LittleEndian.Uint32(seek[8*i:]),
 			Uncompressed: binary.LittleEndian.Uint32(seek[8*i+4:]),
-			Rows:         binary.LittleEndian.Uint32(rows[4*i:]),
+			Rows:         binary.LittleEndian.Uint32(table[width*i:]),
 		}
-		r.frames = append(r.frames, fr)
-		r.offset = append(r.offset, off)
-		r.first = append(r.first, row)
+		x.frames = append(x.frames, fr)
+		x.offset = append(x.offset, off)
 		off += int64(fr.Compressed)
-		row += int64(fr.Rows)
 	}
-	r.first = append(r.first, row)
 	if off+tables != st.Size() {
-		return fmt.Errorf("the frames cover %d of %d bytes", off, st.Size()-tables)
+		return nil, fmt.Errorf("the frames cover %d of %d bytes", off, st.Size()-tables)
 	}
-	return nil
+	return table, nil
 }
 
 // Close releases the file.
-func (r *Resources) Close() error { return r.f.Close() }
+func (x *frameFile) Close() error { return x.f.Close() }
+
+// Frames is the number of frames.
+func (x *frameFile) Frames() int { return len(x.frames) }
+
+// Resources is an open resources file. It is safe for concurrent use.
+type Resources struct {
+	*frameFile
+	first []int64 // row of each frame; one more entry: the total
+}
+
+// OpenResources opens the resources file rel of the data store in dir.
+func OpenResources(dir, rel string) (*Resources, error) {
+	x, _, err := openFrames(dir, rel, "resources", rowsMagic, 1)
+	if err != nil {
+		return nil, err
+	}
+	r := &Resources{frameFile: x, first: make([]int64, 1, len(x.frames)+1)}
+	for _, f := range x.frames {
+		r.first = append(r.first, r.Rows()+int64(f.Rows))
+	}
+	return r, nil
+}
 
 // Rows is the number of lines in the file.
 func (r *Resources) Rows() int64 { return r.first[len(r.first)-1] }
 
-// Frames is the number of frames.
-func (r *Resources) Frames() int { return len(r.frames) }
-
-// FrameReader decompresses frames of resources files. It belongs to one
-// goroutine.
+// FrameReader decompresses frames of resources and annotations files. It belongs
+// to one goroutine.
 type FrameReader struct {
 	z    *zstd.Decoder
 	comp []byte
@@ -153,33 +179,38 @@ func (d *FrameReader) Close() { d.z.Close() }
 // Frame gives the lines of frame i and the row of its first line. The text is
 // valid until the next call.
 func (d *FrameReader) Frame(r *Resources, i int) (text []byte, firstRow int64, err error) {
-	f := r.frames[i]
+	text, err = d.decode(r.frameFile, i)
+	return text, r.first[i], err
+}
+
+func (d *FrameReader) decode(x *frameFile, i int) (text []byte, err error) {
+	f := x.frames[i]
 	if cap(d.comp) < int(f.Compressed) {
 		d.comp = make([]byte, f.Compressed)
 	}
 	c := d.comp[:f.Compressed]
-	if _, err := r.f.ReadAt(c, r.offset[i]); err != nil && err != io.EOF {
-		return nil, 0, fmt.Errorf("read resources %s: %w", r.name, err)
+	if _, err := x.f.ReadAt(c, x.offset[i]); err != nil && err != io.EOF {
+		return nil, fmt.Errorf("read %s: %w", x.what, err)
 	}
 	if cap(d.text) < int(f.Uncompressed) {
 		d.text = make([]byte, 0, f.Uncompressed)
 	}
 	text, err = d.z.DecodeAll(c, d.text[:0])
 	if err != nil {
-		return nil, 0, fmt.Errorf("read resources %s: frame %d: %w", r.name, i, err)
+		return nil, fmt.Errorf("read %s: frame %d: %w", x.what, i, err)
 	}
 	if len(text) != int(f.Uncompressed) {
-		return nil, 0, fmt.Errorf("read resources %s: frame %d has %d bytes, its table says %d", r.name, i, len(text), f.Uncompressed)
+		return nil, fmt.Errorf("read %s: frame %d has %d bytes, its table says %d", x.what, i, len(text), f.Uncompressed)
 	}
 	d.text = text[:0]
-	return text, r.first[i], nil
+	return text, nil
 }
 
 // Line gives the resource in a row, without its line end. It is valid until the
 // next call.
 func (d *FrameReader) Line(r *Resources, row int64) ([]byte, error) {
 	if row < 0 || row >= r.Rows() {
-		return nil, fmt.Errorf("read resources %s: row %d of %d", r.name, row, r.Rows())
+		return nil, fmt.Errorf("read %s: row %d of %d", r.what, row, r.Rows())
 	}
 	i := sort.Search(len(r.frames), func(i int) bool { return r.first[i+1] > row })
 	text, at, err := d.Frame(r, i)
@@ -210,7 +241,7 @@ func (d *FrameReader) Each(r *Resources, f func(row int64, line []byte) error) e
 			row++
 		}
 		if row != r.first[i+1] {
-			return fmt.Errorf("read resources %s: frame %d ends at row %d, its table says %d", r.name, i, row, r.first[i+1])
+			return fmt.Errorf("read %s: frame %d ends at row %d, its table says %d", r.what, i, row, r.first[i+1])
 		}
 	}
 	return nil

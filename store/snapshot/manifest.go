@@ -1,6 +1,6 @@
 // Package snapshot owns the immutable files of one data store: segments (a
 // Parquet file and a zstd NDJSON file with the same rows), bitmaps of
-// superseded rows, id indexes, and the manifest that makes a set of them
+// superseded rows, annotations of rows, id indexes, and the manifest that makes a set of them
 // visible at once. It knows neither pipelines nor SQL.
 //
 // Invariants, cited by number elsewhere:
@@ -51,6 +51,9 @@ type Segment struct {
 	Superseded   *File  `json:"superseded,omitempty"` // roaring bitmap; absent when all rows are current
 	Current      int64  `json:"current"`              // rows that are not superseded
 	Schema       int    `json:"schema"`               // version of the columnar layout
+
+	// Annotations are what is derived from the rows, by kind in rising order.
+	Annotations []Annotation `json:"annotations,omitempty"`
 }
 
 // Layer is what one job or compaction added.

@@ -116,11 +116,14 @@ func (m *Manifest) checkSegment(i int, file func(*File, string) error) error {
 	case (s.Superseded == nil) != (s.Current == s.Rows):
 		return fmt.Errorf("%d of %d rows are current, which does not fit its bitmap", s.Current, s.Rows)
 	}
-	base := path.Join(filesDir, s.ResourceType, s.ID)
+	base := s.base()
 	if err := file(&s.Columns, base+string(ColumnsFile)); err != nil {
 		return err
 	}
 	if err := file(&s.Resources, base+string(ResourcesFile)); err != nil {
+		return err
+	}
+	if err := s.checkAnnotations(file); err != nil {
 		return err
 	}
 	if s.Superseded == nil {
@@ -132,6 +135,29 @@ func (m *Manifest) checkSegment(i int, file func(*File, string) error) error {
 		return fmt.Errorf("path %q is not a bitmap of this segment", s.Superseded.Path)
 	}
 	return file(s.Superseded, s.Superseded.Path)
+}
+
+func (s *Segment) checkAnnotations(file func(*File, string) error) error {
+	for i := range s.Annotations {
+		a := &s.Annotations[i]
+		switch {
+		case !isKind(a.Kind):
+			return fmt.Errorf("annotations of kind %q", a.Kind)
+		case i > 0 && a.Kind <= s.Annotations[i-1].Kind:
+			return errors.New("the kinds of annotations do not rise")
+		case a.Rows < 1 || a.Rows > s.Rows:
+			return fmt.Errorf("%d of %d rows have annotations of kind %s", a.Rows, s.Rows, a.Kind)
+		}
+		n, ok := strings.CutPrefix(a.File.Path, s.base()+".")
+		n, ok2 := strings.CutSuffix(n, "."+string(a.Kind)+annotationSuffix)
+		if !ok || !ok2 || !isDigits(n) {
+			return fmt.Errorf("path %q is not the annotations of kind %s of this segment", a.File.Path, a.Kind)
+		}
+		if err := file(&a.File, a.File.Path); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // maxRows is what a 32-bit row number of a bitmap or an address reaches.
@@ -147,6 +173,16 @@ func isName(s string) bool {
 		}
 	}
 	return s != "" && len(s) <= 128
+}
+
+// isKind tells whether k is made of lower-case letters.
+func isKind(k AnnotationKind) bool {
+	for i := range len(k) {
+		if k[i] < 'a' || k[i] > 'z' {
+			return false
+		}
+	}
+	return k != "" && len(k) <= 32
 }
 
 func isDigits(s string) bool {
@@ -179,6 +215,9 @@ func (m *Manifest) Files() []File {
 		all = append(all, s.Columns, s.Resources)
 		if s.Superseded != nil {
 			all = append(all, *s.Superseded)
+		}
+		for _, a := range s.Annotations {
+			all = append(all, a.File)
 		}
 	}
 	for _, l := range m.Layers {
