@@ -1,6 +1,9 @@
 package fhir
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Pos is a place in the input.
 type Pos struct {
@@ -25,6 +28,12 @@ const (
 var severityNames = [...]string{"fatal", "error", "warning", "information"}
 
 func (s Severity) String() string { return severityNames[s] }
+
+// ParseSeverity reads what String gives.
+func ParseSeverity(name string) (Severity, bool) {
+	i := slices.Index(severityNames[:], name)
+	return Severity(max(i, 0)), i >= 0
+}
 
 // The issue codes in use (FHIR R4 value set issue-type).
 const (
