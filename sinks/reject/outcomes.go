@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/outcome"
 	"github.com/fhirlake/fhirlake/pipeline"
 )
@@ -14,9 +13,9 @@ import (
 // Outcomes is a sink that writes one OperationOutcome, a line of NDJSON, for
 // each record that has issues, in input order.
 type Outcomes struct {
-	w      *bufio.Writer
-	line   []byte
-	issues []fhir.Issue
+	w    *bufio.Writer
+	line []byte
+	walk pipeline.IssueWalk
 }
 
 var _ pipeline.Sink = (*Outcomes)(nil)
@@ -29,14 +28,17 @@ func (o *Outcomes) Name() string { return "outcomes" }
 
 // Write writes the outcomes of a batch.
 func (o *Outcomes) Write(_ context.Context, b *pipeline.Batch) ([]pipeline.Task, error) {
-	for issues := sortedIssues(b); len(issues) > 0; {
-		r := &b.Records[issues[0].Record]
-		o.issues = o.issues[:0]
-		for i := issues[0].Record; len(issues) > 0 && issues[0].Record == i; issues = issues[1:] {
-			o.issues = append(o.issues, issues[0].Issue)
+	if len(b.Issues) == 0 {
+		return nil, nil
+	}
+	o.walk.Start(b)
+	for i := range b.Records {
+		issues := o.walk.Of(i)
+		if len(issues) == 0 {
+			continue
 		}
-		p := b.Pos(r)
-		o.line = outcome.Append(o.line[:0], o.issues, outcome.At{File: p.File, Line: p.Line, Offset: p.Offset})
+		p := b.Pos(&b.Records[i])
+		o.line = outcome.Append(o.line[:0], issues, outcome.At{File: p.File, Line: p.Line, Offset: p.Offset})
 		o.line = append(o.line, '\n')
 		if _, err := o.w.Write(o.line); err != nil {
 			return nil, fmt.Errorf("write outcomes: %w", err)

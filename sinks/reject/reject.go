@@ -1,7 +1,8 @@
 // Package reject writes the report of an import in HealthLake's layout: for each
-// input a file of the records that were taken (SUCCESS) and one of those that
-// were not (FAILURE), and keeps a sample of the rejects for people. What it
-// writes is visible only after Publish (docs/formats/report.md).
+// input a file of the records that were taken (SUCCESS), of those that were taken
+// with errors (SUCCESS_WITH_SEARCH_VALIDATION_FAILURES) and of those that were not
+// (FAILURE), and keeps a sample of the rejects for people. What it writes is visible
+// only after Publish (docs/formats/report.md).
 //
 // Read [Sink] first.
 package reject
@@ -14,13 +15,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/fhirlake/fhirlake/fhir"
-	"github.com/fhirlake/fhirlake/fhir/outcome"
 	"github.com/fhirlake/fhirlake/pipeline"
 )
 
@@ -33,10 +32,32 @@ type Reject struct {
 	Issue fhir.Issue // the first error
 }
 
+// The folders of a report. Every record has a line in one of them.
+const (
+	Success    = "SUCCESS"
+	WithIssues = "SUCCESS_WITH_SEARCH_VALIDATION_FAILURES"
+	Failure    = "FAILURE"
+)
+
+var folders = [...]string{Success, WithIssues, Failure}
+
+// folderOf gives the index in folders of where a record belongs.
+func folderOf(r *pipeline.Record) int {
+	switch {
+	case r.Status == pipeline.Rejected:
+		return 2
+	case r.Flawed:
+		return 1
+	}
+	return 0
+}
+
 // FileCount is what one input came to.
 type FileCount struct {
-	Name               string
-	Accepted, Rejected int64
+	Name       string
+	Accepted   int64
+	WithIssues int64 // of Accepted, those with an error
+	Rejected   int64
 }
 
 // Sink writes the report folder, or only counts when it has none.
@@ -47,17 +68,25 @@ type Sink struct {
 	names   map[string]bool
 	order   []*outputs
 	sample  []Reject
-	line    []byte
-	issues  []fhir.Issue
+	walk    pipeline.IssueWalk
 
 	committed bool // the files are complete
 }
 
 type outputs struct {
 	FileCount
-	file             *pipeline.File
-	base             string
-	success, failure *output
+	file *pipeline.File
+	base string
+	out  [len(folders)]*output
+}
+
+// finish completes the files of an input.
+func (o *outputs) finish() error {
+	var err error
+	for _, out := range o.out {
+		err = errors.Join(err, out.finish())
+	}
+	return err
 }
 
 // output is one report file under its temporary name.
@@ -107,76 +136,55 @@ func (s *Sink) Files() []FileCount {
 	return fs
 }
 
-// Prepare formats the lines of accepted records on the workers.
+// Prepare formats the lines on the workers.
 func (s *Sink) Prepare() pipeline.Stage { return stage{updated: s.updated, off: s.dir == ""} }
 
 // Write reports a batch.
 func (s *Sink) Write(_ context.Context, b *pipeline.Batch) ([]pipeline.Task, error) {
 	p := slot.Of(b)
-	issues := sortedIssues(b)
+	s.walk.Start(b)
 	for i := range b.Records {
 		r := &b.Records[i]
 		o, err := s.outputs(r.File)
 		if err != nil {
 			return nil, err
 		}
-		if r.Status != pipeline.Rejected {
+		folder := folderOf(r)
+		switch folders[folder] {
+		case Failure:
+			o.Rejected++
+			s.note(b, i)
+		case WithIssues:
+			o.WithIssues++
 			o.Accepted++
-			if s.dir == "" {
-				continue
-			}
-			if err := s.write(&o.success, "SUCCESS", o.base, p.text[p.start[i]:p.start[i+1]]); err != nil {
-				return nil, err
-			}
+		default:
+			o.Accepted++
+		}
+		if s.dir == "" {
 			continue
 		}
-		o.Rejected++
-		s.issues = s.issues[:0]
-		for ; len(issues) > 0 && issues[0].Record <= i; issues = issues[1:] {
-			if issues[0].Record == i {
-				s.issues = append(s.issues, issues[0].Issue)
-			}
-		}
-		if err := s.reject(o, b, r); err != nil {
+		if err := s.write(o, folder, p.text[p.start[i]:p.start[i+1]]); err != nil {
 			return nil, err
 		}
+	}
+	if cap(p.text) > keepBuffer {
+		p.text = nil // a batch of faulty resources passed, and it will be used again
 	}
 	return nil, nil
 }
 
-func (s *Sink) reject(o *outputs, b *pipeline.Batch, r *pipeline.Record) error {
-	if len(s.sample) < SampleSize {
-		for _, is := range s.issues {
-			if is.Severity <= fhir.Error {
-				s.sample = append(s.sample, Reject{b.Pos(r), is})
-				break
-			}
+// note adds a reject to the sample while it has room.
+func (s *Sink) note(b *pipeline.Batch, i int) {
+	if len(s.sample) == SampleSize {
+		return
+	}
+	for _, is := range s.walk.Of(i) {
+		if is.Severity <= fhir.Error {
+			s.sample = append(s.sample, Reject{b.Pos(&b.Records[i]), is})
+			return
 		}
 	}
-	if s.dir == "" {
-		return nil
-	}
-	l := append(s.line[:0], `{"lineId":`...)
-	l = strconv.AppendInt(l, r.Line, 10)
-	l = append(l, `,"UpdateResourceResponse":{"jsonBlob":`...)
-	l = outcome.Append(l, s.issues, outcome.At{Line: r.Line, Offset: r.Offset})
-	l = append(l, `,"statusCode":`...)
-	l = strconv.AppendInt(l, int64(outcome.Status(s.issues)), 10)
-	l = append(l, "}}\n"...)
-	s.line = l
-	return s.write(&o.failure, "FAILURE", o.base, l)
 }
-
-// sortedIssues puts the issues of a batch in the order of its records: each
-// stage starts again at the first one.
-func sortedIssues(b *pipeline.Batch) []pipeline.RecordIssue {
-	if !slices.IsSortedFunc(b.Issues, byRecord) {
-		slices.SortStableFunc(b.Issues, byRecord)
-	}
-	return b.Issues
-}
-
-func byRecord(a, b pipeline.RecordIssue) int { return a.Record - b.Record }
 
 // outputs gives the report files of an input. Inputs come one after the other,
 // so when the next one begins, those of the last one are done.
@@ -185,7 +193,7 @@ func (s *Sink) outputs(f *pipeline.File) (*outputs, error) {
 		return s.current, nil
 	}
 	if s.current != nil {
-		if err := errors.Join(s.current.success.finish(), s.current.failure.finish()); err != nil {
+		if err := s.current.finish(); err != nil {
 			return nil, err
 		}
 	}
@@ -221,20 +229,22 @@ func trimSuffixes(name string) string {
 	return name
 }
 
-func (s *Sink) write(o **output, folder, base string, line []byte) error {
-	if *o == nil {
-		dir := filepath.Join(s.dir, folder)
+func (s *Sink) write(o *outputs, folder int, line []byte) error {
+	out := o.out[folder]
+	if out == nil {
+		dir := filepath.Join(s.dir, folders[folder])
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return fmt.Errorf("write report: %w", err)
 		}
-		name := filepath.Join(dir, base+".ndjson")
+		name := filepath.Join(dir, o.base+".ndjson")
 		f, err := os.Create(name + ".part")
 		if err != nil {
 			return fmt.Errorf("write report: %w", err)
 		}
-		*o = &output{f: f, w: bufio.NewWriterSize(f, 64<<10), name: name}
+		out = &output{f: f, w: bufio.NewWriterSize(f, 64<<10), name: name}
+		o.out[folder] = out
 	}
-	if _, err := (*o).w.Write(line); err != nil {
+	if _, err := out.w.Write(line); err != nil {
 		return fmt.Errorf("write report: %w", err)
 	}
 	return nil
@@ -248,7 +258,7 @@ func (s *Sink) Flush(context.Context) ([]pipeline.Task, error) { return nil, nil
 // Discard.
 func (s *Sink) Commit(context.Context) error {
 	for _, o := range s.order {
-		if err := errors.Join(o.success.finish(), o.failure.finish()); err != nil {
+		if err := o.finish(); err != nil {
 			return err
 		}
 	}
@@ -263,12 +273,12 @@ func (s *Sink) Publish() error {
 		return nil
 	}
 	for _, o := range s.order {
-		for folder, out := range map[string]*output{"SUCCESS": o.success, "FAILURE": o.failure} {
+		for folder, out := range o.out {
 			var err error
 			if out != nil {
 				err = os.Rename(out.name+".part", out.name)
 			} else {
-				err = removeIfThere(filepath.Join(s.dir, folder, o.base+".ndjson"))
+				err = removeIfThere(filepath.Join(s.dir, folders[folder], o.base+".ndjson"))
 			}
 			if err != nil {
 				return fmt.Errorf("write report: %w", err)
@@ -282,7 +292,7 @@ func (s *Sink) Publish() error {
 func (s *Sink) Discard() error {
 	var err error
 	for _, o := range s.order {
-		for _, out := range []*output{o.success, o.failure} {
+		for _, out := range o.out {
 			if out == nil {
 				continue
 			}
@@ -310,69 +320,6 @@ func removeIfThere(name string) error {
 		return err
 	}
 	return nil
-}
-
-// product is the SUCCESS lines of a batch: line i is text[start[i]:start[i+1]],
-// empty for a rejected record.
-type product struct {
-	text  []byte
-	start []int
-}
-
-var slot = pipeline.NewSlot[product]()
-
-type stage struct {
-	updated string
-	off     bool
-}
-
-func (stage) Name() string { return "report" }
-
-func (s stage) NewWorker() (pipeline.Worker, error) { return worker(s), nil }
-
-type worker struct {
-	updated string
-	off     bool
-}
-
-func (w worker) Process(_ context.Context, b *pipeline.Batch) error {
-	if w.off {
-		return nil
-	}
-	p := slot.Of(b)
-	p.text, p.start = p.text[:0], p.start[:0]
-	for i := range b.Records {
-		p.start = append(p.start, len(p.text))
-		if r := &b.Records[i]; r.Status != pipeline.Rejected {
-			p.text = w.appendSuccess(p.text, r)
-		}
-	}
-	p.start = append(p.start, len(p.text))
-	return nil
-}
-
-func (w worker) appendSuccess(l []byte, r *pipeline.Record) []byte {
-	l = append(l, `{"lineId":`...)
-	l = strconv.AppendInt(l, r.Line, 10)
-	l = append(l, `,"UpdateResourceResponse":{"jsonBlob":{"resourceType":"`...)
-	l = append(l, r.Type.String()...)
-	l = append(l, `","id":"`...)
-	l = append(l, r.ID...)
-	l = append(l, `","meta":{"versionId":"`...)
-	l = strconv.AppendUint(l, uint64(r.Version), 10)
-	status := `200}}`
-	if r.Status == pipeline.Unchanged {
-		l = append(l, `"}},"statusCode":`...)
-	} else {
-		if r.Version == 1 {
-			status = `201}}`
-		}
-		l = append(l, `","lastUpdated":"`...)
-		l = append(l, w.updated...)
-		l = append(l, `"}},"statusCode":`...)
-	}
-	l = append(l, status...)
-	return append(l, '\n')
 }
 
 // WriteManifest puts Manifest.json into a report folder, and the same file as

@@ -108,12 +108,53 @@ func TestReportHasHealthLakesLayout(t *testing.T) {
 			}
 		}
 	}
-	counts := []FileCount{{"a/Patient.ndjson.gz", 1, 2}, {"b/Patient.ndjson", 2, 0}}
+	counts := []FileCount{{"a/Patient.ndjson.gz", 1, 0, 2}, {"b/Patient.ndjson", 2, 0, 0}}
 	if diff := cmp.Diff(counts, s.Files()); diff != "" {
 		t.Errorf("counts (-want +got):\n%s", diff)
 	}
 	if sample := s.Sample(); len(sample) != 2 || sample[1].Issue.Diagnostics != "missing id" {
 		t.Errorf("sample %v, want both rejects, each with its first error", sample)
+	}
+}
+
+func TestRecordsTakenWithErrorsHaveAFolderOfTheirOwn(t *testing.T) {
+	f := &pipeline.File{Name: "in.ndjson"}
+	b := &pipeline.Batch{Lenient: true, Records: []pipeline.Record{
+		{File: f, Line: 1, Type: r4.TypePatient, ID: []byte("p1"), Version: 1},
+		{File: f, Line: 2, Offset: 40, Type: r4.TypePatient, ID: []byte("p2"), Version: 1},
+		{File: f, Line: 3, Offset: 80, Type: r4.TypePatient, ID: []byte("p3"), Version: 3, Status: pipeline.Unchanged},
+		{File: f, Line: 4, Offset: 120, Type: r4.TypePatient, ID: []byte("p4"), Version: 2},
+		{File: f, Line: 5, Offset: 160, Type: r4.TypePatient},
+	}}
+	b.AddIssue(1, fhir.Issue{Severity: fhir.Error, Code: fhir.CodeStructure, Expression: "Patient", Diagnostics: "odd"})
+	b.AddIssue(2, fhir.Issue{Severity: fhir.Error, Code: fhir.CodeValue, Diagnostics: "odd too"})
+	b.AddIssue(3, fhir.Issue{Severity: fhir.Warning, Code: fhir.CodeValue, Diagnostics: "a warning is no fault"})
+	b.AddIssue(1, fhir.Issue{Severity: fhir.Warning, Code: fhir.CodeInvariant, Constraint: "dom-6", Diagnostics: "no narrative"})
+	b.Reject(4, fhir.Issue{Severity: fhir.Error, Code: fhir.CodeRequired, Diagnostics: "missing id"})
+	dir := t.TempDir()
+	s := New(dir, now)
+	give(t, s, b)
+	if err := s.Commit(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Publish(); err != nil {
+		t.Fatal(err)
+	}
+	stored := `"lastUpdated":"2026-01-02T03:04:05.000Z"}}`
+	want := map[string]string{
+		"SUCCESS/in.ndjson": `{"lineId":1,"UpdateResourceResponse":{"jsonBlob":{"resourceType":"Patient","id":"p1","meta":{"versionId":"1",` + stored + `,"statusCode":201}}` + "\n" +
+			`{"lineId":4,"UpdateResourceResponse":{"jsonBlob":{"resourceType":"Patient","id":"p4","meta":{"versionId":"2",` + stored + `,"statusCode":200}}` + "\n",
+		"SUCCESS_WITH_SEARCH_VALIDATION_FAILURES/in.ndjson": `{"lineId":2,"UpdateResourceResponse":{"jsonBlob":{"resourceType":"OperationOutcome","issue":[` +
+			`{"severity":"error","code":"structure","diagnostics":"odd (line 2, byte offset 40)","expression":["Patient"]},` +
+			`{"severity":"warning","code":"invariant","details":{"text":"constraint dom-6"},"diagnostics":"no narrative (line 2, byte offset 40)"}]},"location":"Patient/p2/_history/1","statusCode":201}}` + "\n" +
+			`{"lineId":3,"UpdateResourceResponse":{"jsonBlob":{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"value","diagnostics":"odd too (line 3, byte offset 80)"}]},"location":"Patient/p3/_history/3","statusCode":200}}` + "\n",
+		"FAILURE/in.ndjson": `{"lineId":5,"UpdateResourceResponse":{"jsonBlob":{"resourceType":"OperationOutcome","issue":[{"severity":"error","code":"required","diagnostics":"missing id (line 5, byte offset 160)"}]},"statusCode":400}}` + "\n",
+	}
+	if diff := cmp.Diff(want, readAll(t, dir)); diff != "" {
+		t.Errorf("report (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]FileCount{{"in.ndjson", 4, 2, 1}}, s.Files()); diff != "" {
+		t.Errorf("counts (-want +got):\n%s", diff)
 	}
 }
 
