@@ -1,6 +1,6 @@
 // Package duck owns SQL: an in-memory DuckDB whose views are the current rows
-// of a snapshot, one view for each resource type, in a sandbox that can read
-// these files and nothing else. It is the only package that uses cgo. Where
+// of a snapshot, one view for each resource type and one of what validation found
+// in them, in a sandbox that can read these files and nothing else. It is the only package that uses cgo. Where
 // files lie and which rows are current is package snapshot's.
 //
 // Invariants:
@@ -55,6 +55,8 @@ type DB struct {
 	made  map[string]viewState
 	types map[string][]*snapshot.Segment // with current rows
 
+	flawed []*snapshot.Segment // with current rows, and issues of some of their rows
+
 	resultMu sync.Mutex // one result file at a time
 }
 
@@ -78,6 +80,9 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	for i := range o.Manifest.Segments {
 		if s := &o.Manifest.Segments[i]; s.Current > 0 {
 			d.types[s.ResourceType] = append(d.types[s.ResourceType], s)
+			if s.Annotation(snapshot.Issues) != nil {
+				d.flawed = append(d.flawed, s)
+			}
 		}
 	}
 	if o.TempDir != "" {
@@ -115,20 +120,14 @@ func (d *DB) sandbox() string {
 	set("autoinstall_known_extensions", "false")
 	set("autoload_known_extensions", "false")
 	set("allow_community_extensions", "false")
-	files := 0
-	for _, segments := range d.types {
-		files += len(segments)
-	}
-	if files > maxAllowedPaths {
+	files := d.files()
+	if len(files) > maxAllowedPaths {
 		set("allowed_directories", "["+quote(filepath.Join(d.o.Store.Dir(), "files")+string(filepath.Separator))+"]")
+		files = nil
 	}
 	b.WriteString("SET allowed_paths=[")
-	for _, segments := range d.types {
-		for _, s := range segments {
-			if files <= maxAllowedPaths {
-				b.WriteString(quote(d.o.Store.Path(&s.Columns)) + ",")
-			}
-		}
+	for _, f := range files {
+		b.WriteString(quote(f) + ",")
 	}
 	if d.result != "" {
 		b.WriteString(quote(d.result))
@@ -138,6 +137,20 @@ func (d *DB) sandbox() string {
 	b.WriteString("CREATE SCHEMA fhirlake;\n")
 	set("lock_configuration", "true")
 	return b.String()
+}
+
+// files gives the files that the views read.
+func (d *DB) files() []string {
+	var all []string
+	for _, segments := range d.types {
+		for _, s := range segments {
+			all = append(all, d.o.Store.Path(&s.Columns))
+		}
+	}
+	for _, s := range d.flawed {
+		all = append(all, d.issuesPath(s))
+	}
+	return all
 }
 
 // Close ends all queries and frees DuckDB's memory.

@@ -42,24 +42,31 @@ func (d *DB) needViews(ctx context.Context, query string) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, id := range r4.ResourceTypes() {
-		name := id.String()
+	need := func(name string, hasData bool, make func(want viewState) error) error {
 		want := absent
 		switch {
-		case words[strings.ToLower(name)] || all && len(d.types[name]) > 0:
+		case words[strings.ToLower(name)] || all && hasData:
 			want = whole
 		case all:
 			want = narrow
 		}
 		if d.made[name] >= want {
-			continue
+			return nil
 		}
-		if err := d.makeView(ctx, id, name, want); err != nil {
+		if err := make(want); err != nil {
 			return fmt.Errorf("make view %s: %w", name, err)
 		}
 		d.made[name] = want
+		return nil
 	}
-	return nil
+	for _, id := range r4.ResourceTypes() {
+		name := id.String()
+		err := need(name, len(d.types[name]) > 0, func(want viewState) error { return d.makeView(ctx, id, name, want) })
+		if err != nil {
+			return err
+		}
+	}
+	return need(issuesView, true, func(viewState) error { return d.makeIssuesView(ctx) })
 }
 
 func (d *DB) makeView(ctx context.Context, id r4.TypeID, name string, want viewState) error {
@@ -73,7 +80,9 @@ func (d *DB) makeView(ctx context.Context, id r4.TypeID, name string, want viewS
 		dirty = dirty || s.Superseded != nil
 	}
 	if dirty {
-		if err := d.loadBitmaps(ctx, name, segments); err != nil {
+		// The virtual column file_index is the position in the list of files.
+		index := func(i int, _ *snapshot.Segment) any { return i }
+		if err := d.loadBitmaps(ctx, name, "UBIGINT", segments, index); err != nil {
 			return err
 		}
 	}
@@ -105,10 +114,10 @@ func (d *DB) viewText(name string, segments []*snapshot.Segment, dirty bool) str
 // loadBitmaps makes the table that a view joins: for each file with superseded
 // rows, one bit for each of its rows. A table with a line for each superseded
 // row takes 100 times the memory and is slower where rows are many
-// (docs/decisions/0013).
-func (d *DB) loadBitmaps(ctx context.Context, name string, segments []*snapshot.Segment) error {
+// (docs/decisions/0013). key gives what the view knows a file by.
+func (d *DB) loadBitmaps(ctx context.Context, name, keyType string, segments []*snapshot.Segment, key func(int, *snapshot.Segment) any) error {
 	table := "fhirlake." + ident(name)
-	if _, err := d.db.ExecContext(ctx, "CREATE OR REPLACE TABLE "+table+" (file UBIGINT, bits BIT)"); err != nil {
+	if _, err := d.db.ExecContext(ctx, "CREATE OR REPLACE TABLE "+table+" (file "+keyType+", bits BIT)"); err != nil {
 		return err
 	}
 	for i, s := range segments {
@@ -126,22 +135,26 @@ func (d *DB) loadBitmaps(ctx context.Context, name string, segments []*snapshot.
 		for it := rows.Iterator(); it.HasNext(); {
 			text[it.Next()] = '1'
 		}
-		if _, err := d.db.ExecContext(ctx, "INSERT INTO "+table+" VALUES (?, ?::BIT)", i, string(text)); err != nil {
+		if _, err := d.db.ExecContext(ctx, "INSERT INTO "+table+" VALUES (?, ?::BIT)", key(i, s), string(text)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// nearest finds the resource type that a misspelt name may mean.
+// nearest finds the view that a misspelt name may mean.
 func nearest(name string) string {
 	name = strings.ToLower(name)
 	best, at := "", 1+len(name)/3
-	for _, id := range r4.ResourceTypes() {
-		if n := distance(name, strings.ToLower(id.String())); n <= at {
-			best, at = id.String(), n-1
+	try := func(view string) {
+		if n := distance(name, strings.ToLower(view)); n <= at {
+			best, at = view, n-1
 		}
 	}
+	for _, id := range r4.ResourceTypes() {
+		try(id.String())
+	}
+	try(issuesView)
 	return best
 }
 

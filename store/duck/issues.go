@@ -1,0 +1,81 @@
+package duck
+
+import (
+	"context"
+	"strings"
+
+	"github.com/fhirlake/fhirlake/store/snapshot"
+)
+
+// issuesView is the name of the view of what validation found in the current
+// resources: a row for each issue.
+const issuesView = "ValidationIssue"
+
+// issueColumns are the columns of the view after those that name the resource, and
+// what a kept issue calls them. CONSTRAINT is a word of SQL that would need quotes.
+var issueColumns = [][2]string{
+	{"severity", "severity"},
+	{"code", "code"},
+	{"expression", "expression"},
+	{"diagnostics", "diagnostics"},
+	{"constraintKey", "constraint"},
+	{"profile", "profile"},
+}
+
+// makeIssuesView makes the view of the issues of all types.
+func (d *DB) makeIssuesView(ctx context.Context) error {
+	dirty := false
+	for _, s := range d.flawed {
+		dirty = dirty || s.Superseded != nil
+	}
+	if dirty {
+		path := func(_ int, s *snapshot.Segment) any { return d.issuesPath(s) }
+		if err := d.loadBitmaps(ctx, issuesView, "VARCHAR", d.flawed, path); err != nil {
+			return err
+		}
+	}
+	_, err := d.db.ExecContext(ctx, "CREATE OR REPLACE VIEW "+issuesView+" AS "+d.issuesText(dirty))
+	return err
+}
+
+// issuesText is the query of the view. The files are NDJSON with a line for each row
+// that has issues (docs/formats/annotations.md).
+func (d *DB) issuesText(dirty bool) string {
+	var b strings.Builder
+	b.WriteString(`SELECT "resourceType", id, "versionId"`)
+	for _, c := range issueColumns {
+		b.WriteString(", issue." + ident(c[1]) + " AS " + ident(c[0]))
+	}
+	b.WriteString(` FROM (SELECT t."resourceType", t.id, t."versionId", unnest(t.data) AS issue FROM `)
+	if len(d.flawed) == 0 {
+		b.WriteString(`(SELECT NULL::VARCHAR AS "resourceType", NULL::VARCHAR AS id, NULL::VARCHAR AS "versionId", ` +
+			"NULL::" + issuesType() + " AS data WHERE false) AS t)")
+		return b.String()
+	}
+	b.WriteString("read_json([")
+	for _, s := range d.flawed {
+		b.WriteString(quote(d.issuesPath(s)) + ",")
+	}
+	b.WriteString("], format='newline_delimited', compression='zstd', filename=true, hive_partitioning=false, " +
+		`columns={row: 'UINTEGER', "resourceType": 'VARCHAR', id: 'VARCHAR', "versionId": 'VARCHAR', data: ` + quote(issuesType()) + "}) AS t")
+	if dirty {
+		b.WriteString(" LEFT JOIN fhirlake." + issuesView + " AS s ON s.file = t.filename" +
+			" WHERE s.file IS NULL OR get_bit(s.bits, t.row::INTEGER) = 0")
+	}
+	b.WriteByte(')')
+	return b.String()
+}
+
+// issuesType is the type of the member data of a line.
+func issuesType() string {
+	var fields []string
+	for _, c := range issueColumns {
+		fields = append(fields, ident(c[1])+" VARCHAR")
+	}
+	return "STRUCT(" + strings.Join(fields, ", ") + ")[]"
+}
+
+// issuesPath is where the issues of a segment lie.
+func (d *DB) issuesPath(s *snapshot.Segment) string {
+	return d.o.Store.Path(&s.Annotation(snapshot.Issues).File)
+}
