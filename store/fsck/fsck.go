@@ -291,6 +291,47 @@ func (c *check) segment(seg *snapshot.Segment) {
 			c.failed(seg.Superseded.Path, err)
 		}
 	}
+	for i := range seg.Annotations {
+		c.annotations(seg, &seg.Annotations[i])
+	}
+}
+
+// annotations checks a file of annotations: its lines are JSON, as many as the
+// manifest says, of rows that rise and are there.
+func (c *check) annotations(seg *snapshot.Segment, a *snapshot.Annotation) {
+	if c.isBad(&a.File) {
+		return
+	}
+	n, err := annotatedRows(c.s.Dir(), seg, a)
+	if err != nil {
+		c.failed(a.File.Path, err)
+		return
+	}
+	c.compare(a.File.Path, "annotated rows", n, a.Rows, "the manifest")
+}
+
+func annotatedRows(dir string, seg *snapshot.Segment, a *snapshot.Annotation) (n int64, err error) {
+	f, err := snapshot.OpenAnnotations(dir, a.File.Path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	d, err := snapshot.NewFrameReader()
+	if err != nil {
+		return 0, err
+	}
+	defer d.Close()
+	err = d.EachAnnotation(f, func(row uint32, line, _ []byte) error {
+		n++
+		switch {
+		case int64(row) >= seg.Rows:
+			return fmt.Errorf("row %d is annotated, and the segment has %d", row, seg.Rows)
+		case !json.Valid(line):
+			return fmt.Errorf("the line of row %d is not JSON", row)
+		}
+		return nil
+	})
+	return n, err
 }
 
 func parquetRows(name string) (int64, error) {

@@ -58,12 +58,37 @@ func resources(t *testing.T, rows int) []byte {
 	}})
 }
 
+// annotate writes a file of annotations in one frame.
+func annotate(t *testing.T, seg *snapshot.SegmentBuilder, lines []string) {
+	t.Helper()
+	a := snapshot.Annotation{Kind: snapshot.Issues, Rows: 2}
+	w, err := seg.CreateAnnotations(a.Kind, 1, &a.File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	z, err := zstd.NewWriter(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(lines, "\n") + "\n"
+	frame := z.EncodeAll([]byte(text), nil)
+	w.Write(frame)
+	w.Write(snapshot.AppendAnnotationTables(nil, []snapshot.AnnotationFrame{{First: 1, Frame: snapshot.Frame{
+		Compressed: uint32(len(frame)), Uncompressed: uint32(len(text)), Rows: uint32(len(lines)),
+	}}}))
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	seg.Annotations = append(seg.Annotations, a)
+}
+
 // counts says what a test's segment holds, so that a test can make them differ.
 type counts struct{ manifest, columns, resources, ids int }
 
 // lake is a root with one data store of one segment, whose first row is
-// superseded in a second publication.
-func lake(t *testing.T, n counts) (*root.Root, *catalog.Catalog, *snapshot.Store) {
+// superseded in a second publication. Two rows are said to be annotated, if lines of
+// annotations are given.
+func lake(t *testing.T, n counts, annotations ...string) (*root.Root, *catalog.Catalog, *snapshot.Store) {
 	t.Helper()
 	r, err := root.Open(t.TempDir(), root.Options{Exclusive: true})
 	if err != nil {
@@ -96,6 +121,9 @@ func lake(t *testing.T, n counts) (*root.Root, *catalog.Catalog, *snapshot.Store
 		if err := w.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if len(annotations) > 0 {
+		annotate(t, seg, annotations)
 	}
 	o := snapshot.PublishOptions{Now: time.Unix(0, 0), Entries: int64(n.manifest)}
 	ids, err := snapshot.CreateIDs(s.Dir(), "index/1.ids", snapshot.IDBounds{Entries: int64(n.ids), Row: uint32(n.ids), Version: 1}, &o.IDs)
@@ -176,6 +204,34 @@ func TestCounts(t *testing.T) {
 			expect(t, check(t, r, c), fsck.Damage, tt.want)
 		})
 	}
+}
+
+func TestAnnotations(t *testing.T) {
+	const one, three = `{"row":1,"data":[]}`, `{"row":3,"data":[]}`
+	r, c, _ := lake(t, even, one, three)
+	if rep := check(t, r, c); !rep.OK() || len(rep.Findings) > 0 || rep.Files != 6 {
+		t.Errorf("sound: %+v", rep)
+	}
+	for name, tc := range map[string]struct {
+		lines []string
+		want  string
+	}{
+		"count":       {[]string{one}, "u-1.1.issues.zst: 1 annotated rows, expected 2 by the manifest"},
+		"outside":     {[]string{one, `{"row":5,"data":[]}`}, "row 5 is annotated, and the segment has 5"},
+		"falling":     {[]string{one, `{"row":0,"data":[]}`}, "row 0 after row 1"},
+		"no JSON":     {[]string{one, `{"row":3,"data":[}`}, "the line of row 3 is not JSON"},
+		"wrong first": {[]string{three, three}, "line 1 of frame 0 is not the one that belongs there"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, c, _ := lake(t, even, tc.lines...)
+			expect(t, check(t, r, c), fsck.Damage, tc.want)
+		})
+	}
+	r, c, s := lake(t, even, one, three)
+	if err := os.Remove(filepath.Join(s.Dir(), "files/Patient/u-1.1.issues.zst")); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, check(t, r, c), fsck.Damage, "u-1.1.issues.zst: the file is missing")
 }
 
 func expect(t *testing.T, rep *fsck.Report, severity fsck.Severity, want string) {
