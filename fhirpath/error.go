@@ -1,14 +1,11 @@
 package fhirpath
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 )
-
-var errUnfinished = errors.New("not built")
 
 // Error is a fault of an expression: one of its text, of its grammar, or of what
 // it says about the model. Its place is a span of the expression.

@@ -65,8 +65,9 @@ type Environment struct {
 	// Variables are the values of the names in Options.Variables.
 	Variables map[string][]Value
 
-	// Resolve finds what a reference leads to when it is neither contained nor in
-	// the Bundle of the focus. The tree must stay as it is until the evaluation ends.
+	// Resolve finds what a reference that is not to a contained resource leads to.
+	// It is asked before the Bundle of the focus is searched. The tree must stay as
+	// it is until the evaluation ends.
 	Resolve func(reference string) (*fhir.Tree, fhir.NodeID, bool)
 
 	// MemberOf tells whether the code, Coding or CodeableConcept is in the value
@@ -76,6 +77,9 @@ type Environment struct {
 	// ConformsTo tells whether the node conforms to the profile; known is false
 	// for an unknown profile, which is an error of the evaluation.
 	ConformsTo func(v Value, profile string) (conforms, known bool)
+
+	// HTMLChecks tells whether the div of a narrative keeps to txt-1 and txt-2.
+	HTMLChecks func(xhtml []byte) bool
 
 	// Trace receives what trace() is given.
 	Trace func(name string, items []Value)
