@@ -1,0 +1,190 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/fhirlake/fhirlake/fhir"
+	"github.com/fhirlake/fhirlake/fhir/r4"
+	"github.com/fhirlake/fhirlake/fhirpath"
+	"github.com/fhirlake/fhirlake/sources/ndjson"
+	"github.com/fhirlake/fhirlake/stages/parse"
+)
+
+// fhirpathBatch answers requests of `fhirpath --batch`.
+type fhirpathBatch struct {
+	parser   *parse.Parser
+	tree     fhir.Tree
+	ev       *fhirpath.Evaluator
+	programs map[programKey]*fhirpath.Program
+	answer   []byte
+}
+
+// programKey tells programs apart.
+type programKey struct {
+	expression string
+	typ        r4.TypeID
+	strict     bool
+}
+
+// maxPrograms bounds the programs that are kept. An expression has at most 64 KiB.
+const maxPrograms = 256
+
+// fhirpathRequest is one line of the input.
+type fhirpathRequest struct {
+	ID         json.RawMessage `json:"id"`
+	Expression *string         `json:"expression"`
+	Resource   json.RawMessage `json:"resource"`
+	Mode       string          `json:"mode"`
+}
+
+func newFHIRPathBatch() *fhirpathBatch {
+	return &fhirpathBatch{
+		parser:   parse.NewParser(),
+		ev:       fhirpath.NewEvaluator(fhirpath.Environment{ConformsTo: conformsToBase}),
+		programs: map[programKey]*fhirpath.Program{},
+	}
+}
+
+// run answers every line of in. Answers are written before it waits for more
+// input, so that another program may hold a conversation.
+func (b *fhirpathBatch) run(in io.Reader, out io.Writer) error {
+	lines := &lineReader{in: bufio.NewReaderSize(in, 64<<10)}
+	w := bufio.NewWriterSize(out, 64<<10)
+	faulty := false
+	for {
+		line, err := lines.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return errors.Join(err, w.Flush())
+		}
+		if len(bytes.TrimSpace(line)) > 0 {
+			faulty = !b.line(line, lines.number) || faulty
+			if _, err := w.Write(b.answer); err != nil {
+				return fmt.Errorf("write answers: %w", err)
+			}
+		}
+		if lines.in.Buffered() == 0 {
+			if err := w.Flush(); err != nil {
+				return fmt.Errorf("write answers: %w", err)
+			}
+		}
+	}
+	if err := w.Flush(); err != nil {
+		return fmt.Errorf("write answers: %w", err)
+	}
+	if faulty {
+		return exitError{code: exitRejected}
+	}
+	return nil
+}
+
+// line makes the answer to one line and tells whether it was a request.
+func (b *fhirpathBatch) line(line []byte, number int64) bool {
+	var req fhirpathRequest
+	if err := json.Unmarshal(line, &req); err != nil {
+		b.failed(req.ID, fmt.Sprintf("line %d: %v; expected a JSON object with id and expression", number, err))
+		return false
+	}
+	if req.Expression == nil || req.Mode != "" && req.Mode != "strict" && req.Mode != "lenient" {
+		what := "there is no expression"
+		if req.Expression != nil {
+			what = fmt.Sprintf("mode %q; expected strict or lenient", req.Mode)
+		}
+		b.failed(req.ID, fmt.Sprintf("line %d: %s", number, what))
+		return false
+	}
+	values, err := b.evaluate(&req)
+	if err != nil {
+		message := err.Error()
+		if e := (*fhirpath.Error)(nil); errors.As(err, &e) {
+			message += "\n" + e.Detail()
+		}
+		b.failed(req.ID, message)
+		return true
+	}
+	b.answer = appendValues(append(b.begin(req.ID), `,"result":`...), values)
+	b.answer = append(b.answer, "}\n"...)
+	return true
+}
+
+func (b *fhirpathBatch) evaluate(req *fhirpathRequest) ([]fhirpath.Value, error) {
+	focus, typ := nowhere(), r4.TypeID(0)
+	if len(req.Resource) > 0 && !bytes.Equal(req.Resource, []byte("null")) {
+		b.tree.Reset(req.Resource)
+		res := b.parser.Parse(&b.tree, 0, uint32(len(req.Resource)))
+		if res.Root == fhir.NoNode || res.Type == 0 {
+			return nil, fmt.Errorf("resource: %s", res.Issues[0].Diagnostics)
+		}
+		focus, typ = onResource(&b.tree, res.Root), res.Type
+	}
+	p, err := b.program(programKey{*req.Expression, typ, req.Mode != "lenient"})
+	if err != nil {
+		return nil, err
+	}
+	return p.Eval(b.ev, focus)
+}
+
+func (b *fhirpathBatch) program(k programKey) (*fhirpath.Program, error) {
+	if p := b.programs[k]; p != nil {
+		return p, nil
+	}
+	p, err := fhirpath.Compile(k.expression, fhirpath.Options{Type: k.typ, Strict: k.strict})
+	if err != nil {
+		return nil, err
+	}
+	if len(b.programs) == maxPrograms {
+		clear(b.programs)
+	}
+	b.programs[k] = p
+	return p, nil
+}
+
+func (b *fhirpathBatch) failed(id json.RawMessage, message string) {
+	b.answer = fhir.AppendQuoted(append(b.begin(id), `,"error":`...), message)
+	b.answer = append(b.answer, "}\n"...)
+}
+
+// begin starts an answer with the id as it was sent.
+func (b *fhirpathBatch) begin(id json.RawMessage) []byte {
+	if id == nil {
+		id = json.RawMessage("null")
+	}
+	return append(append(b.answer[:0], `{"id":`...), id...)
+}
+
+// lineReader reads lines of bounded length.
+type lineReader struct {
+	in     *bufio.Reader
+	number int64
+	long   []byte
+}
+
+// next gives the next line, valid until the next call; io.EOF after the last.
+func (l *lineReader) next() ([]byte, error) {
+	l.number++
+	l.long = l.long[:0]
+	for {
+		part, err := l.in.ReadSlice('\n')
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+		case errors.Is(err, io.EOF) && len(part)+len(l.long) > 0:
+		case err != nil:
+			return nil, err
+		case len(l.long) == 0:
+			return part, nil
+		}
+		if l.long = append(l.long, part...); len(l.long) > ndjson.DefaultMaxLine {
+			return nil, fmt.Errorf("line %d of standard input is longer than %s", l.number, formatBytes(ndjson.DefaultMaxLine))
+		}
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return l.long, nil
+		}
+	}
+}
