@@ -262,11 +262,6 @@ func (d Decimal) Int64() (n int64, ok bool) {
 	}
 }
 
-// Big gives the coefficient and the places: d is coefficient / 10^places.
-func (d Decimal) Big() (coefficient *big.Int, places int) {
-	return new(big.Int).Set(d.big()), int(d.places)
-}
-
 // Float64 gives the nearest floating point number.
 func (d Decimal) Float64() float64 {
 	const exactInts = 1 << 53

@@ -90,6 +90,8 @@ func TestArithmetic(t *testing.T) {
 		{"-2", "/", "3", "-0.66666666666666667"},
 		{"1", "/", "300000000", "0.0000000033333333333333333"},
 		{"10000000000000000000000", "/", "3", "3333333333333333333333.33333333"},
+		{"20000000000000000000000", "/", "3", "6666666666666666666666.66666667"},
+		{"-20000000000000000000000", "/", "3", "-6666666666666666666666.66666667"},
 		{"1", "/", "0", "none"},
 		{"0", "/", "5", "0"},
 		{"0", "/", "0.0", "none"},
@@ -303,6 +305,15 @@ func TestWholeNumbersAndFloats(t *testing.T) {
 	}
 	if d := decimal.FromInt(math.MinInt64); d.String() != "-9223372036854775808" {
 		t.Errorf("the least int64 becomes %s", d)
+	}
+	wide, _ := new(big.Int).SetString("123456789012345678900", 10)
+	d, ok := decimal.FromBig(wide, 3)
+	wide.SetInt64(0)
+	if got := show(d, ok); got != "123456789012345678.900" {
+		t.Errorf("it becomes %s", got)
+	}
+	if got := string(d.AppendShortest([]byte("x"))); got != "x123456789012345678.9" {
+		t.Errorf("its shortest text is %s", got)
 	}
 	if got := show(decimal.New(-1234, 2)); got != "-12.34" {
 		t.Errorf("-1234 hundredths are %s", got)

@@ -257,8 +257,13 @@ func TestUnits(t *testing.T) {
 			t.Errorf("'%s' is %s, want none", code, u)
 		}
 	}
-	if u, ok := temporal.UnitByUCUM("wk"); !ok || u != temporal.Weeks {
-		t.Errorf("'wk' is %s", u)
+	for code, want := range map[string]temporal.Unit{
+		"wk": temporal.Weeks, "d": temporal.Days, "h": temporal.Hours,
+		"min": temporal.Minutes, "s": temporal.Seconds, "ms": temporal.Milliseconds,
+	} {
+		if u, ok := temporal.UnitByUCUM(code); !ok || u != want {
+			t.Errorf("'%s' is %s, want %s", code, u, want)
+		}
 	}
 }
 
@@ -281,6 +286,11 @@ func TestBoundaries(t *testing.T) {
 		{"2010-10-10T10:10:10.5Z", 0, "2010-10-10T10:10:10.500Z", "2010-10-10T10:10:10.599Z"},
 		{"2010-10-10T10:10:10.123456Z", 0, "2010-10-10T10:10:10.123456Z", "2010-10-10T10:10:10.123456Z"},
 		{"2010-10-10T10:10:10.5Z", 14, "2010-10-10T10:10:10Z", "2010-10-10T10:10:10Z"},
+		{"2010-10-10T10:10:10.5Z", 12, "2010-10-10T10:10Z", "2010-10-10T10:10Z"},
+		{"2010-10-10T10:10:10.5Z", 10, "2010-10-10T10Z", "2010-10-10T10Z"},
+		{"2010-10-10T10:10:10.5Z", 6, "2010-10", "2010-10"},
+		{"2010-10-10T10:10:10.5Z", 4, "2010", "2010"},
+		{"T10:30:10.5", 2, "10", "10"},
 		{"T10:30", 9, "10:30:00.000", "10:30:59.999"},
 		{"T12:34:00", 0, "12:34:00.000", "12:34:00.999"},
 		{"T12", 4, "12:00", "12:59"},
