@@ -36,7 +36,7 @@ type token struct {
 	text     string // of a name or literal its value, unescaped; aliases the source where it can
 }
 
-// lexer cuts an expression into tokens (FHIRPath N1, 10.1 and appendix B).
+// lexer cuts an expression into tokens (FHIRPath N1, 8 and 12.1).
 type lexer struct {
 	source string
 	at     int
@@ -218,7 +218,7 @@ func (l *lexer) checked(t token) (token, *Error) {
 	return t, nil
 }
 
-// escape appends what the escape sequence at the place stands for (N1, 4.1.5).
+// escape appends what the escape sequence at the place stands for (N1, 4.1.2).
 func (l *lexer) escape(value []byte) ([]byte, *Error) {
 	start := l.at
 	l.at += 2

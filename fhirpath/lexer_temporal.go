@@ -3,7 +3,7 @@ package fhirpath
 import "time"
 
 // temporal reads a literal that begins with @: a date, a time when T follows at
-// once, a date and time when T follows the date (N1, 4.1.6 to 4.1.8).
+// once, a date and time when T follows the date (N1, 4.1.5 to 4.1.7).
 func (l *lexer) temporal() (token, *Error) {
 	start := l.at
 	l.at++

@@ -15,7 +15,7 @@ const (
 	maxHeight = 1000
 )
 
-// parse reads an expression (FHIRPath N1, appendix B). maxDepth bounds the
+// parse reads an expression (FHIRPath N1, 12.1). maxDepth bounds the
 // nesting of parentheses, brackets, arguments and signs.
 func parse(source string, maxDepth int) (*expr, *Error) {
 	if len(source) > maxSource {

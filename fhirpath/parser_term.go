@@ -50,7 +50,7 @@ func (p *parser) leaf(e *expr) (*expr, *Error) {
 	return p.grown(e, 0)
 }
 
-// dollarKinds are the variables of iteration (N1, 9.1).
+// dollarKinds are the variables of iteration (N1, 4.3 and 7.1).
 var dollarKinds = map[string]exprKind{"this": exprThis, "index": exprIndex, "total": exprTotal}
 
 func (p *parser) dollar() (*expr, *Error) {
@@ -126,7 +126,7 @@ func (p *parser) literal() (*expr, *Error) {
 	return p.leaf(e)
 }
 
-// calendarUnits are the units of quantities that need no quotes (N1, 4.1.9).
+// calendarUnits are the units of quantities that need no quotes (N1, 4.1.8).
 var calendarUnits = map[string]bool{
 	"year": true, "years": true, "month": true, "months": true, "week": true, "weeks": true,
 	"day": true, "days": true, "hour": true, "hours": true, "minute": true, "minutes": true,
