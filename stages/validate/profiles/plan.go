@@ -1,0 +1,101 @@
+package profiles
+
+import (
+	"slices"
+
+	"github.com/fhirlake/fhirlake/fhir"
+	"github.com/fhirlake/fhirlake/fhir/profile"
+	"github.com/fhirlake/fhirlake/fhir/r4"
+	"github.com/fhirlake/fhirlake/fhirpath"
+)
+
+// plan is a profile, compiled. It is immutable.
+type plan struct {
+	id      uint32
+	url     string
+	typ     r4.TypeID
+	root    *rules
+	context []profile.ExtensionContext // of an extension
+}
+
+// rules are what a profile asks of each value of an element, beyond base R4.
+type rules struct {
+	element string // its id in the profile
+
+	types      []r4.TypeID // of a resource; empty for any
+	fixed      *pattern
+	pattern    *pattern
+	limits     []limit
+	maxLength  int // characters; 0 for no limit
+	bindings   []binding
+	targets    *targets
+	profiles   []typeProfiles
+	invariants []invariant
+	fields     []field
+}
+
+// field is what a profile asks of a member of an object.
+type field struct {
+	name    string
+	props   props
+	min     int // 0 for no more than base R4 asks for
+	max     int // r4.Unbounded for no less than base R4 allows
+	allowed props
+	narrow  bool // allowed counts: the profile takes some variants of a choice away
+	rules   *rules
+	slicing *slicing
+}
+
+// props is a set of elements. Those of one type are mostly a range.
+type props struct {
+	lo, hi r4.ElementID
+	list   []r4.ElementID // sorted; nil when all from lo to hi are in it
+}
+
+func newProps(list []r4.ElementID) props {
+	if len(list) == 0 {
+		return props{lo: 1}
+	}
+	sorted := slices.Clone(list)
+	slices.Sort(sorted)
+	sorted = slices.Compact(sorted)
+	p := props{lo: sorted[0], hi: sorted[len(sorted)-1]}
+	if int(p.hi-p.lo) != len(sorted)-1 {
+		p.list = sorted
+	}
+	return p
+}
+
+func (p *props) has(e r4.ElementID) bool {
+	if e < p.lo || e > p.hi {
+		return false
+	}
+	if p.list == nil {
+		return true
+	}
+	_, ok := slices.BinarySearch(p.list, e)
+	return ok
+}
+
+// typeProfiles are the profiles that values of a type must conform to, one of
+// them at least.
+type typeProfiles struct {
+	typ  r4.TypeID // an abstract type stands for all that derive from it
+	urls []string
+}
+
+// invariant is a constraint of a profile.
+type invariant struct {
+	key      string
+	severity fhir.Severity
+	human    string
+	program  *fhirpath.Program
+}
+
+// derives tells whether t is base or a specialization of it.
+func derives(t, base r4.TypeID) bool {
+	for t != 0 && t != base {
+		t = r4.TypeAt(t).Base
+	}
+	return t == base
+}
