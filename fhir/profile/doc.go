@@ -2,7 +2,9 @@
 // CodeSystems, Questionnaires and the global profiles of ImplementationGuides. It
 // owns how definitions are read ([Reader]), found by canonical URL and version
 // ([Registry]), expanded into element trees ([Profile]) and how membership in a
-// value set is answered ([ValueSet]). It checks no instance: package
+// value set is answered ([ValueSet]). What R4 itself defines beside its types (the
+// vital signs, the extensions, value sets and code systems) is known without being
+// added. The package checks no instance: package
 // stages/validate/profiles compiles what is here.
 //
 // # SnapshotElements

@@ -221,3 +221,6 @@ func concrete(t r4.TypeID) []r4.TypeID {
 	}
 	return []r4.TypeID{t}
 }
+
+// Outer gives what a slice is a slice of; nil for what is no slice.
+func (e *Element) Outer() *Element { return e.outer }

@@ -199,7 +199,11 @@ func readResource(text []byte, where string, bundles int, add func(Resource) err
 		return fmt.Errorf("read %s: %w", where, err)
 	}
 	res := Resource{Type: head.ResourceType, URL: head.URL, Version: head.Version, Name: head.Name, File: where, JSON: compact.Bytes()}
-	if res.URL == "" {
+	switch {
+	case res.URL != "":
+	case res.Type != "StructureDefinition":
+		return nil // nothing can refer to it
+	default:
 		return &DefinitionError{Resource: res, Reason: "no url; a definition is found by its canonical URL"}
 	}
 	return add(res)

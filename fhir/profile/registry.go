@@ -43,11 +43,13 @@ type Registry struct {
 
 	mu      sync.Mutex
 	globals map[r4.TypeID][]string
+	core    func() *Registry // what R4 itself defines, asked when a definition is not here; nil for that itself
 }
 
 // entry is one definition with what was made of it.
 type entry struct {
 	res           Resource
+	unread        bool // what follows is still to be parsed; guarded by Registry.mu
 	structure     *StructureDefinition
 	valueSet      *valueSetDefinition
 	codeSystem    *codeSystemDefinition
@@ -60,8 +62,14 @@ type entry struct {
 	system    *codeSystem
 }
 
-// NewRegistry makes an empty registry. Base R4 needs no definitions.
+// NewRegistry makes a registry that knows what R4 itself defines.
 func NewRegistry() *Registry {
+	r := newRegistry()
+	r.core = core
+	return r
+}
+
+func newRegistry() *Registry {
 	return &Registry{byURL: map[string][]*entry{}, globals: map[r4.TypeID][]string{}}
 }
 
@@ -70,30 +78,20 @@ func NewRegistry() *Registry {
 // the types of base R4 are known already and are passed over. The result tells
 // whether anything changed; an error is a [*DefinitionError].
 func (r *Registry) Add(res Resource) (changed bool, err error) {
-	e := &entry{res: res}
-	switch res.Type {
-	case "StructureDefinition":
-		if _, base := baseType(res.URL); base {
-			return false, nil
-		}
-		e.structure = new(StructureDefinition)
-		err = json.Unmarshal(res.JSON, e.structure)
-	case "ValueSet":
-		e.valueSet = new(valueSetDefinition)
-		err = json.Unmarshal(res.JSON, e.valueSet)
-	case "CodeSystem":
-		e.codeSystem = new(codeSystemDefinition)
-		err = json.Unmarshal(res.JSON, e.codeSystem)
-	case "Questionnaire":
-		e.questionnaire = new(Questionnaire)
-		err = json.Unmarshal(res.JSON, e.questionnaire)
-	case "ImplementationGuide":
-		err = r.addGlobals(res)
-	default:
+	if _, ok := baseType(res.URL); ok && res.Type == "StructureDefinition" {
 		return false, nil
 	}
-	if err != nil {
-		return false, &DefinitionError{Resource: res, Reason: err.Error()}
+	if !used[res.Type] {
+		return false, nil
+	}
+	e := &entry{res: res}
+	if err := e.parse(); err != nil {
+		return false, err
+	}
+	if res.Type == "ImplementationGuide" {
+		if err := r.addGlobals(res); err != nil {
+			return false, &DefinitionError{Resource: res, Reason: err.Error()}
+		}
 	}
 	same := func(o *entry) bool { return o.res.Type == res.Type && o.res.Version == res.Version }
 	list := r.byURL[res.URL]
@@ -109,6 +107,31 @@ func (r *Registry) Add(res Resource) (changed bool, err error) {
 	slices.SortStableFunc(list, func(a, b *entry) int { return compareVersions(b.res.Version, a.res.Version) })
 	r.byURL[res.URL] = list
 	return true, nil
+}
+
+// parse reads the JSON of a definition.
+func (e *entry) parse() error {
+	var into any
+	switch e.res.Type {
+	case "StructureDefinition":
+		e.structure = new(StructureDefinition)
+		into = e.structure
+	case "ValueSet":
+		e.valueSet = new(valueSetDefinition)
+		into = e.valueSet
+	case "CodeSystem":
+		e.codeSystem = new(codeSystemDefinition)
+		into = e.codeSystem
+	case "Questionnaire":
+		e.questionnaire = new(Questionnaire)
+		into = e.questionnaire
+	default:
+		return nil
+	}
+	if err := json.Unmarshal(e.res.JSON, into); err != nil {
+		return &DefinitionError{Resource: e.res, Reason: err.Error()}
+	}
+	return nil
 }
 
 // addGlobals notes the profiles that a guide asks of all resources of a type
@@ -158,42 +181,59 @@ func (r *Registry) Profile(canonical string) (*Profile, error) {
 
 // Structure finds the StructureDefinition with the canonical URL, or nil.
 func (r *Registry) Structure(canonical string) *StructureDefinition {
-	if e := r.find(canonical, func(e *entry) bool { return e.structure != nil }); e != nil {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.structure(canonical)
+}
+
+func (r *Registry) structure(canonical string) *StructureDefinition {
+	if e := r.find(canonical, "StructureDefinition"); e != nil {
 		return e.structure
 	}
-	return nil
+	if r.core == nil {
+		return nil
+	}
+	return r.core().Structure(canonical)
 }
 
 // Questionnaire finds the Questionnaire with the canonical URL, or nil.
 func (r *Registry) Questionnaire(canonical string) *Questionnaire {
-	if e := r.find(canonical, func(e *entry) bool { return e.questionnaire != nil }); e != nil {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e := r.find(canonical, "Questionnaire"); e != nil {
 		return e.questionnaire
 	}
 	return nil
 }
 
-// HasExtensions tells whether any extension is defined here.
-func (r *Registry) HasExtensions() bool {
-	return slices.ContainsFunc(r.order, func(e *entry) bool { return e.structure != nil && e.structure.Type == "Extension" })
-}
-
-func (r *Registry) find(canonical string, is func(*entry) bool) *entry {
+// find finds a definition of a type by its canonical URL, or nil. What base R4
+// defines is read when it is first found.
+func (r *Registry) find(canonical, resourceType string) *entry {
 	url, version, _ := strings.Cut(canonical, "|")
 	url, _, _ = strings.Cut(url, "#")
 	for _, e := range r.byURL[url] {
-		if is(e) && (version == "" || e.res.Version == version) {
-			return e
+		if e.res.Type != resourceType || version != "" && e.res.Version != version {
+			continue
 		}
+		if e.unread {
+			e.unread = false
+			if err := e.parse(); err != nil {
+				panic("fhir/profile: base.gz: " + err.Error()) // it is part of the program
+			}
+		}
+		return e
 	}
 	return nil
 }
 
 func (r *Registry) profile(canonical string) (*Profile, error) {
-	e := r.find(canonical, func(e *entry) bool { return e.structure != nil })
-	if e == nil {
+	if e := r.find(canonical, "StructureDefinition"); e != nil {
+		return r.expandEntry(e)
+	}
+	if r.core == nil {
 		return nil, ErrUnknown
 	}
-	return r.expandEntry(e)
+	return r.core().Profile(canonical)
 }
 
 func (r *Registry) expandEntry(e *entry) (*Profile, error) {

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/fhirlake/fhirlake/fhir/r4"
+	"github.com/fhirlake/fhirlake/fhir/ucum"
 )
 
 // Membership is what can be said of a code and a value set.
@@ -188,14 +189,17 @@ func (r *Registry) ValueSet(canonical string) *ValueSet {
 }
 
 func (r *Registry) valueSet(canonical string) *ValueSet {
-	if e := r.find(canonical, func(e *entry) bool { return e.valueSet != nil }); e != nil {
+	if e := r.find(canonical, "ValueSet"); e != nil {
 		return r.compileSet(e)
 	}
 	url, _, _ := strings.Cut(canonical, "|")
 	if i := baseSets()[url]; i != 0 {
 		return &ValueSet{URL: url, base: r4.CodeSetAt(i)}
 	}
-	return nil
+	if r.core == nil {
+		return nil
+	}
+	return r.core().ValueSet(canonical)
 }
 
 // baseSets finds the code sets of base R4 by URL.
@@ -275,14 +279,8 @@ func (r *Registry) rule(c *Component) (*rule, error) {
 	if out.any {
 		return out, nil
 	}
-	var system *codeSystem
-	if e := r.find(c.System, func(e *entry) bool { return e.codeSystem != nil }); e != nil {
-		if e.system == nil {
-			e.system = newCodeSystem(e.codeSystem)
-		}
-		system = e.system
-		out.fold = system.fold
-	}
+	system := r.codeSystem(c.System)
+	out.fold = system != nil && system.fold
 	switch {
 	case len(c.Concept) > 0:
 		out.codes = make(map[string]struct{}, len(c.Concept))
@@ -306,6 +304,23 @@ func (r *Registry) rule(c *Component) (*rule, error) {
 	return out, nil
 }
 
+// codeSystem finds a code system by its URL, or nil.
+func (r *Registry) codeSystem(url string) *codeSystem {
+	if e := r.find(url, "CodeSystem"); e != nil {
+		if e.system == nil {
+			e.system = newCodeSystem(e.codeSystem)
+		}
+		return e.system
+	}
+	if r.core == nil {
+		return nil
+	}
+	b := r.core()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.codeSystem(url)
+}
+
 func (r *rule) folded(code string) string {
 	if r.fold {
 		return strings.ToLower(code)
@@ -314,4 +329,6 @@ func (r *rule) folded(code string) string {
 }
 
 // wholeSystems are the code systems whose codes are known by their grammar.
-var wholeSystems = map[string]func(code []byte) bool{}
+var wholeSystems = map[string]func(code []byte) bool{
+	"http://unitsofmeasure.org": ucum.Valid,
+}
