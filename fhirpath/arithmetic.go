@@ -236,6 +236,11 @@ func (ev *Evaluator) shiftTime(e *expr, a, b Value) (Value, bool) {
 		return Value{}, false
 	}
 	d := q.dec
+	if unit == temporal.Seconds && !q.calendar {
+		// The official suite drops the fraction of a UCUM second; N1 only says so
+		// of the longer units, whose fractions Add drops.
+		d = d.Truncate()
+	}
 	if e.Op == opMinus {
 		d = d.Neg()
 	}

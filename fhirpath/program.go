@@ -14,7 +14,7 @@ type Options struct {
 	Type r4.TypeID
 
 	// Strict makes a path that the model does not know, and a function that
-	// cannot take what it is given, an error of Compile (N1, 10.3). Otherwise
+	// cannot take what it is given, an error of Compile (N1, 11). Otherwise
 	// they give the empty collection or an error of Eval.
 	Strict bool
 

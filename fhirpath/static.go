@@ -110,8 +110,6 @@ type span struct {
 	max   uint16
 }
 
-func (s span) has(e r4.ElementID) bool { return uint16(e-s.first) < s.count }
-
 // spanOf finds the elements that name gives in type t: `value` all variants of
 // value[x]. The names of variants are no names of FHIRPath.
 func spanOf(t r4.TypeID, name string) span {

@@ -58,9 +58,6 @@ func systemKindOf(t r4.TypeID) Kind {
 	return KindNone
 }
 
-// boolean gives the value of a Boolean.
-func (ev *Evaluator) boolean(v Value) (value, ok bool) { return v.Boolean() }
-
 // integer gives the value of an Integer or Long.
 func (ev *Evaluator) integer(v Value) (int64, bool) {
 	switch v.kind {

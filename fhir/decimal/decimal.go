@@ -30,6 +30,7 @@ type Decimal struct {
 	coef   int64    // never MinInt64; unused when wide is set
 	wide   *big.Int // only what coef cannot hold; never changed
 	places int32    // 0 to MaxPlaces
+	below  bool     // a zero that a number below zero was cut to: written -0.0
 }
 
 // FromInt gives n, with no places.
@@ -206,9 +207,12 @@ func (d Decimal) Append(b []byte) []byte {
 	} else {
 		digits = strconv.AppendInt(buf[:0], d.coef, 10)
 	}
-	if digits[0] == '-' {
+	switch {
+	case digits[0] == '-':
 		b = append(b, '-')
 		digits = digits[1:]
+	case d.below && d.coef == 0:
+		b = append(b, '-')
 	}
 	whole := len(digits) - int(d.places)
 	if whole <= 0 {

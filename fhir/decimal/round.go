@@ -88,7 +88,7 @@ func (d Decimal) BoundaryPlaces() int { return max(boundaryPlaces, int(d.places)
 // LowBoundary gives the least number that d, known to its last digit, may stand
 // for, with so many places: half a unit of its last place below. With fewer
 // places than that needs it is rounded down, except that a number which vanishes
-// at that precision stays 0. ok is false for a precision below 0 or beyond
+// at that precision stays 0, written -0.0 when it was below. ok is false for a precision below 0 or beyond
 // [MaxBoundaryPlaces] (FHIRPath 3.0.0, lowBoundary).
 func (d Decimal) LowBoundary(precision int) (low Decimal, ok bool) {
 	return d.boundary(precision, -5, towardNegative)
@@ -105,7 +105,7 @@ func (d Decimal) boundary(precision int, half int64, dir direction) (Decimal, bo
 		return Decimal{}, false
 	}
 	if precision < int(d.places) && d.Round(precision).Sign() == 0 {
-		return Decimal{places: int32(precision)}, true
+		return Decimal{places: int32(precision), below: d.Sign() < 0 && dir == towardNegative}, true
 	}
 	b, ok := d.Add(Decimal{coef: half, places: d.places + 1})
 	if !ok {

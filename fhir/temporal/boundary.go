@@ -67,7 +67,8 @@ func (v Value) LowBoundary(digits int) (low Value, ok bool) {
 }
 
 // HighBoundary gives the last such moment; without a zone it is 12 hours behind
-// UTC.
+// UTC. A dateTime that ends in the hour means that full hour, since those of FHIR
+// have minutes; the official suite has it so.
 func (v Value) HighBoundary(digits int) (high Value, ok bool) {
 	p, ok := v.precisionOf(digits)
 	if !ok {
@@ -82,7 +83,7 @@ func (v Value) HighBoundary(digits int) (high Value, ok bool) {
 	if v.precision < Hour && p >= Hour {
 		v.hour = 23
 	}
-	if v.precision < Minute && p >= Minute {
+	if v.precision < Minute && p >= Minute && (v.kind != DateTime || v.precision < Hour) {
 		v.minute = 59
 	}
 	if v.precision < Second && p >= Second {
