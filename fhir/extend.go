@@ -2,6 +2,11 @@ package fhir
 
 import "bytes"
 
+// ValidationIssueURL is the extension under which a resource shows the issues with
+// which it was accepted, as Amazon HealthLake does. Its valueString is the JSON text
+// of an OperationOutcome.
+const ValidationIssueURL = "http://healthlake.amazonaws.com/fhir/StructureDefinition/validation-issue"
+
 // AppendExtended appends the text of a resource with ext, the JSON of one Extension
 // whose url is url, as the last of its extensions in place of those that have this
 // url. Every other byte stays as it is. What is derived from a resource is shown in

@@ -11,12 +11,12 @@ import (
 // # What is ours in a resource
 //
 // A stored resource is the received text but for meta.versionId and
-// meta.lastUpdated, which the server sets (FHIR R4, 2.27.1). AppendStamped
-// writes that text; AppendContent writes the received text without them, which
-// is what the content hash covers. The two belong together: for every resource,
-// AppendContent of what AppendStamped wrote gives what AppendContent of the
-// original gave, so a resource that was exported and comes back is unchanged.
-// Both expect a resource on one line; OneLine makes it so.
+// meta.lastUpdated, which the server sets (FHIR R4, 2.27.1), and it is shown with
+// what is derived from it as extensions. AppendStamped writes the first, AppendExtended
+// the second; AppendContent writes the received text without either, which is what
+// the content hash covers. They belong together: for every valid resource,
+// AppendContent of what the two wrote gives what AppendContent of the original gave,
+// so a resource that was exported and comes back is unchanged. Both expect a resource on one line; OneLine makes it so.
 
 // OneLine turns line breaks into spaces, in place, in the text of a well-formed
 // resource: there they can stand between tokens only (RFC 8259, section 7).
@@ -36,6 +36,9 @@ var (
 	metaLastUpdated = r4.TypeMeta.ElementByName("lastUpdated")
 	idElements      = elementsNamed("id")
 	metaElements    = elementsNamed("meta")
+
+	extensionElements = elementsNamed("extension")
+	extensionURL      = r4.TypeExtension.ElementByName("url")
 )
 
 // elementsNamed gives, by TypeID, the element of that name of each resource type.
@@ -110,7 +113,7 @@ func (t *Tree) isVersion(c NodeID) bool {
 // the tree's text or *buf, which is used again and again.
 func Content(buf *[]byte, t *Tree, root NodeID) []byte {
 	nd := &t.Nodes[root]
-	if t.Child(root, metaElements[nd.Type]) == NoNode {
+	if meta, derived := t.ours(root); meta == NoNode && derived == NoNode {
 		return t.Data[nd.Start:nd.End]
 	}
 	*buf = AppendContent((*buf)[:0], t, root)
@@ -118,28 +121,25 @@ func Content(buf *[]byte, t *Tree, root NodeID) []byte {
 }
 
 // AppendContent appends what the content hash of the resource at root covers:
-// its text without meta, then each other member of meta.
+// its text without meta and without the extensions that show what is derived from
+// it, then each other member of meta.
 func AppendContent(dst []byte, t *Tree, root NodeID) []byte {
 	nd := &t.Nodes[root]
-	meta := t.Child(root, metaElements[nd.Type])
-	if meta == NoNode || t.Nodes[meta].Kind != KindObject {
-		return append(dst, t.Data[nd.Start:nd.End]...)
+	meta, derived := t.ours(root)
+	cut := cutter{dst: dst, t: t, at: int(nd.Start)}
+	if derived != NoNode && derived < meta {
+		cut.derived(nd.Start, derived)
 	}
-	from, to := t.memberStart(meta), t.Nodes[meta].End
-	// The member goes with the comma before it, or the one after it when it is
-	// the first.
-	if i := lastNonSpace(t.Data[nd.Start:from]); t.Data[int(nd.Start)+i] == ',' {
-		from = nd.Start + uint32(i)
-	} else {
-		for isSpace(t.Data[to]) {
-			to++
-		}
-		if t.Data[to] == ',' {
-			to++
-		}
+	if meta != NoNode {
+		cut.out(nd.Start, t.memberStart(meta), t.Nodes[meta].End)
 	}
-	dst = append(dst, t.Data[nd.Start:from]...)
-	dst = append(dst, t.Data[to:nd.End]...)
+	if derived > meta {
+		cut.derived(nd.Start, derived)
+	}
+	dst = append(cut.dst, t.Data[cut.at:nd.End]...)
+	if meta == NoNode {
+		return dst
+	}
 	for c := t.FirstChild(meta); c != NoNode; c = t.NextSibling(meta, c) {
 		if !t.isVersion(c) {
 			dst = append(dst, 0)
@@ -147,6 +147,82 @@ func AppendContent(dst []byte, t *Tree, root NodeID) []byte {
 		}
 	}
 	return dst
+}
+
+// ours finds the two members of a resource that may have something of ours: meta,
+// and extension if it has a derived one.
+func (t *Tree) ours(root NodeID) (meta, derived NodeID) {
+	meta, derived = NoNode, NoNode
+	typ := t.Nodes[root].Type
+	m, e := metaElements[typ], extensionElements[typ]
+	end := t.Nodes[root].Next
+	for c := uint32(root) + 1; c < end; c = t.Nodes[c].Next {
+		switch nd := &t.Nodes[c]; {
+		case nd.Element == 0 || nd.Flags&FlagTwin != 0:
+		case nd.Element == m && nd.Kind == KindObject && meta == NoNode:
+			meta = NodeID(c)
+		case nd.Element == e && nd.Kind == KindArray && t.hasDerived(NodeID(c)):
+			derived = NodeID(c)
+		}
+	}
+	return meta, derived
+}
+
+func (t *Tree) hasDerived(extensions NodeID) bool {
+	for x := t.FirstChild(extensions); x != NoNode; x = t.NextSibling(extensions, x) {
+		if t.isDerived(x) {
+			return true
+		}
+	}
+	return false
+}
+
+// isDerived tells whether an Extension is one that shows what is derived.
+func (t *Tree) isDerived(extension NodeID) bool {
+	url := t.Child(extension, extensionURL)
+	return url != NoNode && t.Nodes[url].Kind == KindString && string(t.Raw(url)) == ValidationIssueURL
+}
+
+// cutter copies text without some members and items, from left to right.
+type cutter struct {
+	dst []byte
+	t   *Tree
+	at  int // copied or left out up to here
+}
+
+// out leaves out a member or item with the comma before it, or the one after it when
+// it is the first that stays. open is where its object or array begins.
+func (c *cutter) out(open, from, to uint32) {
+	data := c.t.Data
+	start, end := int(from), int(to)
+	if i := int(open) + lastNonSpace(data[open:from]); i >= c.at && data[i] == ',' {
+		start = i
+	} else if next := skipSpace(data, end); data[next] == ',' {
+		end = next + 1
+	} else {
+		end = next
+	}
+	c.dst = append(c.dst, data[c.at:start]...)
+	c.at = end
+}
+
+// derived leaves out the derived items of the member extensions of the object that
+// begins at open: all of it when it has no other.
+func (c *cutter) derived(open uint32, extensions NodeID) {
+	t := c.t
+	whole := true
+	for x := t.FirstChild(extensions); x != NoNode; x = t.NextSibling(extensions, x) {
+		whole = whole && t.isDerived(x)
+	}
+	if whole {
+		c.out(open, t.memberStart(extensions), t.Nodes[extensions].End)
+		return
+	}
+	for x := t.FirstChild(extensions); x != NoNode; x = t.NextSibling(extensions, x) {
+		if nd := &t.Nodes[x]; t.isDerived(x) {
+			c.out(t.Nodes[extensions].Start, nd.Start, nd.End)
+		}
+	}
 }
 
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }

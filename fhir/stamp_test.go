@@ -112,6 +112,8 @@ func TestContentIsTheSameBeforeAndAfterTheStamp(t *testing.T) {
 		`{"resourceType":"Basic","id":"a","meta":{"lastUpdated":"2020-01-01T00:00:00Z","tag":[{"code":"t"}],"security":[{"code":"s"}]},"code":{"text":"x"}}`,
 		`{ "resourceType":"Basic" , "meta" : { "versionId" : "7" } , "id":"a","code":{"text":"x"}}`,
 		`{ "meta" : { "source" : "urn:s" } , "resourceType":"Basic", "id":"a","code":{"text":"x"}}`,
+		`{"resourceType":"Basic","id":"a","extension":[ {"url":"http://v","valueCode":"c"} , {"url":"http://w","valueCode":"c"} ],"code":{"text":"x"}}`,
+		`{"meta":{"versionId":"7"},"extension":[{"url":"http://v","valueCode":"c"}],"resourceType":"Basic","id":"a","code":{"text":"x"}}`,
 	} {
 		tr, root := tree(t, in)
 		before := string(fhir.AppendContent(nil, tr, root))
@@ -123,6 +125,30 @@ func TestContentIsTheSameBeforeAndAfterTheStamp(t *testing.T) {
 		tr, root = tree(t, stamped)
 		if after := string(fhir.AppendContent(nil, tr, root)); after != before {
 			t.Errorf("%s:\nbefore %q\nafter  %q", in, before, after)
+		}
+		shown := fhir.AppendExtended(nil, []byte(stamped), fhir.ValidationIssueURL, []byte(`{"url":"`+fhir.ValidationIssueURL+`","valueString":"x"}`))
+		tr, root = tree(t, string(shown))
+		if after := string(fhir.Content(&buf, tr, root)); after != before {
+			t.Errorf("%s:\nbefore %q\nshown  %q", in, before, after)
+		}
+	}
+}
+
+func TestContentLeavesOutWhatIsDerived(t *testing.T) {
+	const ours = `{"valueString":"x","url":"` + fhir.ValidationIssueURL + `"}`
+	for in, want := range map[string]string{
+		`{"resourceType":"Basic","extension":[` + ours + `],"id":"a"}`:                               `{"resourceType":"Basic","id":"a"}`,
+		`{"extension":[` + ours + `],"resourceType":"Basic","id":"a"}`:                               `{"resourceType":"Basic","id":"a"}`,
+		`{"meta":{"versionId":"1"},"extension":[` + ours + `],"resourceType":"Basic"}`:               `{"resourceType":"Basic"}`,
+		`{"extension":[` + ours + `] , "meta":{"versionId":"1"},"resourceType":"Basic"}`:             `{ "resourceType":"Basic"}`,
+		`{"resourceType":"Basic","extension":[` + ours + `,{"url":"u"}, ` + ours + `]}`:              `{"resourceType":"Basic","extension":[{"url":"u"}]}`,
+		`{"resourceType":"Basic","extension":[{"url":"u"},5,` + ours + `,{"url":"v"}]}`:              `{"resourceType":"Basic","extension":[{"url":"u"},5,{"url":"v"}]}`,
+		`{"resourceType":"Basic","contained":[{"resourceType":"Basic","extension":[` + ours + `]}]}`: `{"resourceType":"Basic","contained":[{"resourceType":"Basic","extension":[` + ours + `]}]}`,
+		`{"resourceType":"Basic","extension":` + ours + `}`:                                          `{"resourceType":"Basic","extension":` + ours + `}`,
+	} {
+		tr, res := parsed(in)
+		if got := string(fhir.AppendContent(nil, tr, res.Root)); got != want {
+			t.Errorf("%s:\n got %s\nwant %s", in, got, want)
 		}
 	}
 }

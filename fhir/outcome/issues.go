@@ -7,11 +7,6 @@ import (
 	"github.com/fhirlake/fhirlake/fhir"
 )
 
-// ValidationIssueURL is the extension under which a resource shows the issues with
-// which it was accepted, as Amazon HealthLake does. Its valueString is the JSON text
-// of an OperationOutcome.
-const ValidationIssueURL = "http://healthlake.amazonaws.com/fhir/StructureDefinition/validation-issue"
-
 // AppendIssues appends issues as they are kept beside a resource: a JSON array of
 // objects with severity, code, expression, diagnostics, constraint and profile, of
 // which those that are empty are left out. The column is not kept: it is a place in
@@ -70,7 +65,7 @@ func AppendShown(dst, resource []byte, issues []fhir.Issue) []byte {
 	if len(issues) == 0 {
 		return append(dst, resource...)
 	}
-	ext := append([]byte(`{"url":"`), ValidationIssueURL+`","valueString":`...)
+	ext := append([]byte(`{"url":"`), fhir.ValidationIssueURL+`","valueString":`...)
 	ext = fhir.AppendQuoted(ext, string(Append(nil, issues, At{})))
-	return fhir.AppendExtended(dst, resource, ValidationIssueURL, append(ext, '}'))
+	return fhir.AppendExtended(dst, resource, fhir.ValidationIssueURL, append(ext, '}'))
 }

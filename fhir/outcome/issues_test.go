@@ -49,7 +49,7 @@ func TestShownResourceHasItsOutcomeAsText(t *testing.T) {
 	if len(shown.Extension) != 2 || shown.Extension[0].ValueCode != "c" {
 		t.Fatalf("extensions %+v", shown.Extension)
 	}
-	if e := shown.Extension[1]; e.URL != ValidationIssueURL || e.ValueString != string(Append(nil, kept, At{})) {
+	if e := shown.Extension[1]; e.URL != fhir.ValidationIssueURL || e.ValueString != string(Append(nil, kept, At{})) {
 		t.Errorf("extension %+v", e)
 	}
 	again := AppendShown(nil, AppendShown(nil, resource, kept[:1]), kept)
