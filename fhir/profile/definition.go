@@ -67,8 +67,8 @@ func (m *Max) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// number gives the value, [r4.Unbounded] for "*".
-func (m Max) number() (int, error) {
+// Number gives the value, [r4.Unbounded] for "*".
+func (m Max) Number() (int, error) {
 	if m == "*" {
 		return r4.Unbounded, nil
 	}
@@ -77,6 +77,14 @@ func (m Max) number() (int, error) {
 		return 0, fmt.Errorf("max '%s' is neither a number nor '*'", cut(string(m)))
 	}
 	return min(n, r4.Unbounded), nil
+}
+
+// FormatMax is the inverse of [Max.Number].
+func FormatMax(n int) string {
+	if n == r4.Unbounded {
+		return "*"
+	}
+	return strconv.Itoa(n)
 }
 
 // Value is a value of any type, as JSON.
@@ -213,7 +221,7 @@ func (e *ElementDefinition) UnmarshalJSON(text []byte) error {
 			if !ok || suffix == "" {
 				continue
 			}
-			t := typeOfSuffix(suffix)
+			t := TypeOfSuffix(suffix)
 			if t == 0 {
 				return fmt.Errorf("element %s: '%s' names no type", e.Path, cut(name))
 			}
@@ -223,8 +231,8 @@ func (e *ElementDefinition) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// typeOfSuffix gives the type that ends the name of a choice: Quantity, DateTime.
-func typeOfSuffix(s string) r4.TypeID {
+// TypeOfSuffix gives the type that ends the name of a choice: Quantity, DateTime.
+func TypeOfSuffix(s string) r4.TypeID {
 	if t, ok := r4.TypeByName(s); ok {
 		return t
 	}

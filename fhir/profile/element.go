@@ -14,6 +14,7 @@ type Profile struct {
 	Type       r4.TypeID // what its instances are
 	Root       *Element
 	Definition *StructureDefinition
+	Resource   Resource
 }
 
 // Element is one element of a profile, or one slice of it. Its constraints are

@@ -40,10 +40,10 @@ func (x *expander) fault(element, format string, args ...any) error {
 func (r *Registry) expand(res Resource, s *StructureDefinition) (*Profile, error) {
 	x := &expander{res: res}
 	t, ok := r4.TypeByName(strings.TrimPrefix(s.Type, coreURL))
-	if !ok || !s.isProfile() {
+	if !ok || !IsProfile(s) {
 		return nil, x.fault("", "its type '%s' is no type of R4", cut(s.Type))
 	}
-	p := &Profile{URL: s.URL, Version: s.Version, Type: t, Definition: s}
+	p := &Profile{URL: s.URL, Version: s.Version, Type: t, Definition: s, Resource: res}
 	elements := s.Snapshot.Element
 	depth := 1
 	if len(elements) > 0 {
@@ -85,7 +85,9 @@ func (r *Registry) base(x *expander, s *StructureDefinition, t r4.TypeID) (*Prof
 	}
 	b, err := r.profile(s.BaseDefinition)
 	if errors.Is(err, ErrUnknown) {
-		return nil, x.fault("", "its base %s is not known here; add that definition too", cut(s.BaseDefinition))
+		return nil, &DefinitionError{
+			Resource: x.res, Reason: fmt.Sprintf("its base %s is not known here; add that definition too", cut(s.BaseDefinition)), cause: ErrUnknown,
+		}
 	}
 	if err != nil {
 		var d *DefinitionError
@@ -289,12 +291,12 @@ func (x *expander) mergeRange(e *Element, d *ElementDefinition) error {
 		e.Range.Min = *d.Min
 	}
 	if d.Max != "" {
-		n, err := d.Max.number()
+		n, err := d.Max.Number()
 		if err != nil {
 			return err
 		}
 		if x.restrict && n > e.Range.Max {
-			return fmt.Errorf("max %s is more than the %d of its base", d.Max, e.Range.Max)
+			return fmt.Errorf("max %s is more than the %s of its base", d.Max, FormatMax(e.Range.Max))
 		}
 		e.Range.Max = n
 	}

@@ -36,6 +36,14 @@ func (r *Resource) String() string {
 	return s
 }
 
+// Canonical gives url|version, or the URL alone without a version.
+func (r *Resource) Canonical() string {
+	if r.Version == "" {
+		return r.URL
+	}
+	return r.URL + "|" + r.Version
+}
+
 // The limits of reading, invariant 3.
 const (
 	maxResource = 64 << 20 // bytes of one resource

@@ -19,6 +19,7 @@ type DefinitionError struct {
 	Resource Resource
 	Element  string // id of the element at fault; "" for the whole
 	Reason   string
+	cause    error
 }
 
 func (e *DefinitionError) Error() string {
@@ -31,6 +32,9 @@ func (e *DefinitionError) Error() string {
 	}
 	return s + ": " + e.Reason
 }
+
+// Unwrap gives [ErrUnknown] when what is wrong is that the base is not here.
+func (e *DefinitionError) Unwrap() error { return e.cause }
 
 // ErrUnknown says that no definition has the canonical URL.
 var ErrUnknown = errors.New("not known here")
@@ -236,6 +240,24 @@ func (r *Registry) profile(canonical string) (*Profile, error) {
 	return r.core().Profile(canonical)
 }
 
+// Expand expands a definition that is not in the registry over those that are: by
+// its differential, if it has one. The error is a [*DefinitionError].
+func (r *Registry) Expand(res Resource) (*Profile, error) {
+	e := &entry{res: res}
+	if err := e.parse(); err != nil {
+		return nil, err
+	}
+	if e.structure == nil {
+		return nil, &DefinitionError{Resource: res, Reason: "it is no StructureDefinition"}
+	}
+	if len(e.structure.Differential.Element) > 0 {
+		e.structure.Snapshot.Element = nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.expand(res, e.structure)
+}
+
 func (r *Registry) expandEntry(e *entry) (*Profile, error) {
 	if e.profile != nil || e.err != nil {
 		return e.profile, e.err
@@ -258,7 +280,7 @@ func (r *Registry) Check() []error {
 	for _, e := range r.order {
 		var err error
 		switch {
-		case e.structure != nil && e.structure.isProfile():
+		case e.structure != nil && IsProfile(e.structure):
 			_, err = r.expandEntry(e)
 		case e.valueSet != nil:
 			err = r.compileSet(e).err
@@ -270,9 +292,9 @@ func (r *Registry) Check() []error {
 	return errs
 }
 
-// isProfile tells whether the definition is one that instances of R4 can conform
+// IsProfile tells whether the definition is one that instances of R4 can conform
 // to; logical models are not.
-func (s *StructureDefinition) isProfile() bool { return s.Kind != "logical" }
+func IsProfile(s *StructureDefinition) bool { return s.Kind != "logical" }
 
 const coreURL = "http://hl7.org/fhir/StructureDefinition/"
 

@@ -185,23 +185,25 @@ func (c *Checker) collectPairs(values, twins fhir.NodeID) {
 	}
 }
 
-// invariant runs a constraint of a profile on node n. One that cannot be evaluated
-// does not hold.
+// invariant runs a constraint of a profile on node n. That one cannot be evaluated
+// is the fault of the profile and a warning.
 func (c *Checker) invariant(p *plan, n fhir.NodeID, inv *invariant, s scope) {
 	c.steps += 10
 	ok, err := inv.program.Test(c.evaluator, fhirpath.Focus{Tree: c.tree, Node: n, Resource: s.resource, Root: s.root, Bundle: s.bundle})
-	if ok && err == nil {
+	severity, detail := inv.severity, "does not hold: "+inv.human
+	switch {
+	case err != nil:
+		severity, detail = fhir.Warning, "cannot be evaluated: "+err.Error()
+	case ok:
 		return
 	}
-	detail := inv.human
-	if err != nil {
-		detail = "it cannot be evaluated: " + err.Error()
+	if severity <= fhir.Error {
+		c.failed = true
 	}
-	c.failed = true
 	if c.quiet > 0 {
 		return
 	}
-	is := c.issue(p, n, inv.severity, fhir.CodeInvariant, fmt.Sprintf("constraint %s does not hold: %s", inv.key, detail))
+	is := c.issue(p, n, severity, fhir.CodeInvariant, fmt.Sprintf("constraint %s %s", inv.key, detail))
 	is.Constraint = inv.key
 	c.report(is)
 }

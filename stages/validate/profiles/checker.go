@@ -41,8 +41,9 @@ type Set struct {
 
 // compiled is a plan, or why there is none.
 type compiled struct {
-	plan *plan
-	err  error
+	plan  *plan
+	err   error
+	notes []error
 }
 
 // NewSet makes the set of a registry, which must be full: nothing may be added to
@@ -54,37 +55,29 @@ func NewSet(r *profile.Registry) *Set {
 // Registry gives the definitions.
 func (s *Set) Registry() *profile.Registry { return s.registry }
 
-// Check compiles every profile and gives what is wrong in the definitions. Each
-// error is a [*profile.DefinitionError].
-func (s *Set) Check() []error {
-	errs := s.registry.Check()
+// Check expands and compiles every definition that was added and gives what is
+// wrong in them: faults, for which a definition cannot be used, and notes, for
+// which a part of it is not checked. Each is a [*profile.DefinitionError].
+func (s *Set) Check() (faults, notes []error) {
+	faults = s.registry.Check()
 	bad := map[string]bool{}
-	for _, err := range errs {
+	for _, err := range faults {
 		var d *profile.DefinitionError
 		if errors.As(err, &d) {
-			bad[d.Resource.String()] = true
+			bad[d.Resource.Canonical()] = true
 		}
 	}
 	for _, res := range s.registry.Resources() {
-		if res.Type != "StructureDefinition" || bad[res.String()] {
+		if res.Type != "StructureDefinition" || bad[res.Canonical()] || !profile.IsProfile(s.registry.Structure(res.Canonical())) {
 			continue
 		}
-		canonical := res.URL
-		if res.Version != "" {
-			canonical += "|" + res.Version
+		c := s.compiled(res.Canonical())
+		if c.err != nil {
+			faults = append(faults, c.err)
 		}
-		if d := s.registry.Structure(canonical); d.Kind == "logical" {
-			continue
-		}
-		if c := s.compiled(canonical); c.err != nil {
-			var d *profile.DefinitionError
-			if errors.As(c.err, &d) {
-				d.Resource = res
-			}
-			errs = append(errs, c.err)
-		}
+		notes = append(notes, c.notes...)
 	}
-	return errs
+	return faults, notes
 }
 
 // unknown is the answer for profiles that no definition is of. Their URLs come
@@ -101,7 +94,9 @@ func (s *Set) compiled(canonical string) *compiled {
 	}
 	out := &compiled{err: err}
 	if err == nil {
-		out.plan, out.err = newCompiler(s.registry, p).plan()
+		k := newCompiler(s.registry, p)
+		out.plan, out.err = k.plan()
+		out.notes = k.notes
 	}
 	if out.plan != nil {
 		out.plan.id = s.ids.Add(1)
@@ -167,6 +162,14 @@ func (c *Checker) Check(s Subject, canonicals []string, report func(fhir.Issue))
 		c.claimed(url, s.Resource, at)
 	}
 	c.extensions(at)
+	switch typ {
+	case r4.TypeQuestionnaireResponse:
+		c.questionnaireResponse(at)
+	case r4.TypeStructureDefinition:
+		c.structureDefinition(s.Resource)
+	case r4.TypeOperationDefinition:
+		c.operationDefinition(s.Resource)
+	}
 	c.end(s)
 }
 

@@ -15,7 +15,8 @@ import (
 type compiler struct {
 	registry *profile.Registry
 	profile  *profile.Profile
-	err      error
+	err      error   // the profile cannot be used
+	notes    []error // a part of it is left out
 }
 
 func newCompiler(r *profile.Registry, p *profile.Profile) *compiler {
@@ -25,11 +26,12 @@ func newCompiler(r *profile.Registry, p *profile.Profile) *compiler {
 // fault keeps the first fault.
 func (k *compiler) fault(e *profile.Element, format string, args ...any) {
 	if k.err == nil {
-		k.err = &profile.DefinitionError{
-			Resource: profile.Resource{Type: "StructureDefinition", URL: k.profile.URL, Version: k.profile.Version},
-			Element:  e.ID, Reason: fmt.Sprintf(format, args...),
-		}
+		k.err = k.at(e, format, args...)
 	}
+}
+
+func (k *compiler) at(e *profile.Element, format string, args ...any) error {
+	return &profile.DefinitionError{Resource: k.profile.Resource, Element: e.ID, Reason: fmt.Sprintf(format, args...)}
 }
 
 func (k *compiler) plan() (*plan, error) {
@@ -167,7 +169,7 @@ func (k *compiler) invariants(e *profile.Element) []invariant {
 		}
 		program, err := fhirpath.Compile(c.Expression, o)
 		if err != nil {
-			k.fault(e, "constraint %s: its expression cannot be compiled: %s", show([]byte(c.Key)), err)
+			k.notes = append(k.notes, k.at(e, "constraint %s is not checked: %s", show([]byte(c.Key)), err))
 			continue
 		}
 		severity := fhir.Error

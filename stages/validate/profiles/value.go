@@ -76,21 +76,7 @@ func newLimit(v *profile.Value, maximum bool) (limit, error) {
 // limit checks a value against minValue[x] or maxValue[x]. Dates of a precision
 // that does not tell, and units that cannot be converted, pass (invariant 1).
 func (c *Checker) limit(p *plan, n fhir.NodeID, l *limit) {
-	order, known := 0, false
-	switch l.kind {
-	case limitNumber:
-		var d decimal.Decimal
-		if d, known = decimal.Parse(c.tree.Raw(n)); known {
-			order = d.Cmp(l.number)
-		}
-	case limitTime:
-		kind := temporalKinds[r4.TypeAt(c.tree.Nodes[n].Type).Primitive]
-		if v, ok := temporal.Parse(kind, c.text(n)); ok {
-			order, known = temporal.Compare(v, l.time)
-		}
-	case limitQuantity:
-		order, known = c.compareQuantity(n, l)
-	}
+	order, known := c.compare(n, l)
 	switch {
 	case !known:
 	case l.max && order > 0:
@@ -98,6 +84,29 @@ func (c *Checker) limit(p *plan, n fhir.NodeID, l *limit) {
 	case !l.max && order < 0:
 		c.fault(p, n, fhir.CodeValue, "%s is less than the minimum; expected at least %s", c.shown(n), l.shown)
 	}
+}
+
+// compare orders a value and a limit; known is false where that cannot be told.
+func (c *Checker) compare(n fhir.NodeID, l *limit) (order int, known bool) {
+	switch l.kind {
+	case limitNumber:
+		d, ok := decimal.Parse(c.tree.Raw(n))
+		if !ok {
+			return 0, false
+		}
+		return d.Cmp(l.number), true
+	case limitTime:
+		kind, ok := temporalKinds[r4.TypeAt(c.tree.Nodes[n].Type).Primitive]
+		if !ok {
+			return 0, false
+		}
+		v, ok := temporal.Parse(kind, c.text(n))
+		if !ok {
+			return 0, false
+		}
+		return temporal.Compare(v, l.time)
+	}
+	return c.compareQuantity(n, l)
 }
 
 // compareQuantity compares by UCUM: -1 g is less than 0 kg.
