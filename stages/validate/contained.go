@@ -86,10 +86,15 @@ func (v *Validator) unreferenced() {
 	if item != fhir.NoNode {
 		v.settle(item, refers, marks)
 	}
+	v.again = v.again[:0]
 	for i, m := range marks {
-		if !m.met && !v.full() && (i == 0 || !v.same(marks[i-1], m)) {
-			v.broken(m.of, conDom3, "nothing refers to '#"+v.quote(m.node)+"', and it does not refer to its container")
+		if !m.met && (i == 0 || !v.same(marks[i-1], m)) {
+			v.again = append(v.again, m)
 		}
+	}
+	sortByNode(v.again)
+	for _, m := range v.again {
+		v.broken(m.of, conDom3, "nothing refers to '#"+v.quote(m.node)+"', and it does not refer to its container")
 	}
 }
 

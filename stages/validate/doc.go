@@ -26,7 +26,8 @@
 //  2. Work is linear in the size of the record, or sorts what it has collected;
 //     nothing searches a list for each item of another.
 //  3. What parse has reported is not reported again, and has no consequences: an
-//     object with an unknown member is not asked for what it lacks.
+//     object with an unknown member is not asked for what it lacks, and one that
+//     lacks a required member not for what depends on it.
 //  4. A value that a rule cannot judge, such as a code of a system that is not
 //     known here, is no issue. A constraint that is neither true nor false does not
 //     hold, as the definition says, but for those in [checkedOtherwise].

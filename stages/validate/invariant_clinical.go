@@ -30,6 +30,8 @@ var clinicalInvariants = map[string]invariant{
 	"con-5": {when: "clinicalStatus", holds: func(v *Validator, n fhir.NodeID) bool {
 		return !v.hasCoding(v.member(n, "verificationStatus"), conditionVerification, "entered-in-error")
 	}},
+	"inv-1": {path: "Task", when: "lastModified", holds: membersInOrder("authoredOn", "lastModified")},
+	"mdd-1": {when: "whenHandedOver", holds: membersInOrder("whenPrepared", "whenHandedOver")},
 	"obs-7": {when: "component", holds: holdsObs7},
 	"org-2": {path: "Organization.address", when: "use", holds: notAtHome},
 	"org-3": {path: "Organization.telecom", when: "use", holds: notAtHome},

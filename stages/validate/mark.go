@@ -34,6 +34,11 @@ func sortMarks(m []mark) {
 	})
 }
 
+// sortByNode sorts by the place in the text.
+func sortByNode(m []mark) {
+	slices.SortFunc(m, func(a, b mark) int { return cmp.Compare(a.node, b.node) })
+}
+
 // same tells whether two marks stand for equal strings.
 func (v *Validator) same(a, b mark) bool {
 	if a.hash != b.hash {
@@ -66,16 +71,22 @@ func (v *Validator) find(list []mark, text []byte) []mark {
 	return list[i:j]
 }
 
-// repeated calls do for each string that is in the list before. It sorts the list.
+// repeated calls do for each string that is in the list before, in the order of
+// the text: hashes are random, issues are not. It sorts the list by hash.
 func (v *Validator) repeated(list []mark, do func(again mark)) {
 	if len(list) < 2 {
 		return
 	}
 	sortMarks(list)
-	for i := 1; i < len(list) && !v.full(); i++ {
+	v.again = v.again[:0]
+	for i := 1; i < len(list); i++ {
 		if v.same(list[i-1], list[i]) {
-			do(list[i])
+			v.again = append(v.again, list[i])
 		}
+	}
+	sortByNode(v.again)
+	for _, m := range v.again {
+		do(m)
 	}
 }
 

@@ -7,8 +7,8 @@ import (
 
 // period checks per-1: a Period does not end before it starts. Of two dates of
 // different precision the shared part decides: 2020 to 2020-06 is sound. Where one
-// has a time and the other has none and they are of the same day, the constraint is
-// not true and does not hold, since a date has no zone (FHIRPath N1 6.2).
+// has a time and the other is that day, the constraint is not true and does not
+// hold, since a date has no zone (FHIRPath N1 6.2).
 func (v *Validator) period(n fhir.NodeID) {
 	start, end := fhir.NoNode, fhir.NoNode
 	for c, stop := n+1, v.after(n); c < stop; c = v.after(c) {
@@ -25,21 +25,41 @@ func (v *Validator) period(n fhir.NodeID) {
 	if start == fhir.NoNode || end == fhir.NoNode {
 		return
 	}
-	a, b := v.tree.Raw(start), v.tree.Raw(end)
-	if ordered(a, b) {
-		return
+	switch v.order(start, end) {
+	case after:
+		v.broken(n, conPer1, "start '"+v.quote(start)+"' is after end '"+v.quote(end)+"'")
+	case unknownOrder:
+		v.broken(n, conPer1, "start '"+v.quote(start)+"' and end '"+v.quote(end)+"' are not comparable, since one has no time")
 	}
-	x, okA := temporal.Parse(temporal.DateTime, v.tree.String(start, nil))
-	y, okB := temporal.Parse(temporal.DateTime, v.tree.String(end, nil))
-	if !okA || !okB {
-		return // parse has reported it
+}
+
+// An order tells how two times follow each other.
+type order uint8
+
+const (
+	inOrder order = iota
+	after
+	unknownOrder
+)
+
+// order compares two strings that are dates or times. What differs in precision
+// alone is in order, unless one has a time and the other is that day.
+func (v *Validator) order(first, second fhir.NodeID) order {
+	if ordered(v.tree.Raw(first), v.tree.Raw(second)) {
+		return inOrder
+	}
+	x, okX := temporal.Parse(temporal.DateTime, v.tree.String(first, nil))
+	y, okY := temporal.Parse(temporal.DateTime, v.tree.String(second, nil))
+	if !okX || !okY {
+		return inOrder // parse has reported it
 	}
 	switch c, known := temporal.Compare(x, y); {
-	case !known && (x.Precision() >= temporal.Hour) != (y.Precision() >= temporal.Hour):
-		v.broken(n, conPer1, "start '"+v.quote(start)+"' and end '"+v.quote(end)+"' are not comparable, since one has no time")
 	case known && c > 0:
-		v.broken(n, conPer1, "start '"+v.quote(start)+"' is after end '"+v.quote(end)+"'")
+		return after
+	case !known && (x.Precision() >= temporal.Hour) != (y.Precision() >= temporal.Hour):
+		return unknownOrder
 	}
+	return inOrder
 }
 
 // ordered tells quickly that a is not after b: both are written the same way, in
@@ -51,4 +71,18 @@ func ordered(a, b []byte) bool {
 		return false
 	}
 	return len(a) <= len("2020-01-01") || len(a) > local && a[local] != '.' && string(a[local:]) == string(b[local:])
+}
+
+// membersInOrder makes the invariant that the second of two members is not before the
+// first, as far as that is known.
+func membersInOrder(first, second string) func(v *Validator, n fhir.NodeID) bool {
+	return func(v *Validator, n fhir.NodeID) bool {
+		a, b := v.member(n, first), v.member(n, second)
+		return !v.isString(a) || !v.isString(b) || v.order(a, b) != after
+	}
+}
+
+// isString tells whether n, which may be NoNode, is a string.
+func (v *Validator) isString(n fhir.NodeID) bool {
+	return n != fhir.NoNode && v.nodes[n].Kind == fhir.KindString
 }

@@ -47,6 +47,7 @@ type plan struct {
 	programs  span // in table.programs
 	targets   *targets
 	codes     uint16       // required code set of a CodeableConcept, 0 for none
+	required  uint64       // slots that must be there
 	contained r4.ElementID // of a resource type, 0 for none
 	check     checkKind
 	resource  bool
@@ -166,6 +167,7 @@ func (t *table) plan(p *plan, typ r4.TypeID, bestPractices bool, lists ...[]uint
 			t.programs = append(t.programs, program{c, compiled})
 		}
 	}
+	p.required = r4.TypeAt(typ).RequiredMask
 	p.shapes.to, p.functions.to, p.programs.to = int32(len(t.shapes)), int32(len(t.functions)), int32(len(t.programs))
 	return nil
 }

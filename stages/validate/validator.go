@@ -30,6 +30,7 @@ type Validator struct {
 	contained []mark // ids of the resources in the containers that are open
 	urls      []mark // fullUrls of the Bundles that are open
 	spare     []mark // for one rule at a time
+	again     []mark // of repeated
 
 	buf, buf2 []byte // decoded values
 	xhtml     xhtml
@@ -166,6 +167,9 @@ func (v *Validator) object(n fhir.NodeID, p *plan) {
 		if !s.holds(present) && (i == p.shapes.from || t.shapes[i-1].constraint != s.constraint || t.shapes[i-1].holds(present)) {
 			v.broken(n, s.constraint, "")
 		}
+	}
+	if present&p.required != p.required {
+		return
 	}
 	for i := p.functions.from; i < p.functions.to; i++ {
 		if f := &t.functions[i]; present&f.needs != 0 && !f.holds(v, n) {

@@ -68,7 +68,7 @@ func runCase(t *testing.T, dir string, c profileCase) bool {
 		t.Fatal(err)
 	}
 	tr, root := tree(t, text)
-	issues := check(profiles.NewSet(r).NewChecker(), tr, root, also...)
+	issues := check(profiles.NewChecker(profiles.NewSet(r)), tr, root, also...)
 	wrong := 0
 	for _, e := range want {
 		if !strings.HasPrefix(e.Text, "Wrong Display Name") {

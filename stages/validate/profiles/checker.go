@@ -11,6 +11,7 @@ import (
 	"github.com/fhirlake/fhirlake/fhir/profile"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/fhirpath"
+	"github.com/fhirlake/fhirlake/stages/validate"
 )
 
 // The elements that rules name.
@@ -131,27 +132,26 @@ type Checker struct {
 	buf, system, id []byte  // decoded values
 }
 
-// NewChecker makes a checker.
-func (s *Set) NewChecker() *Checker {
+var (
+	_ validate.Profiles = (*Set)(nil)
+	_ validate.Checker  = (*Checker)(nil)
+)
+
+// NewChecker makes a [Checker].
+func (s *Set) NewChecker() validate.Checker { return NewChecker(s) }
+
+// NewChecker makes a checker of a set.
+func NewChecker(s *Set) *Checker {
 	c := &Checker{set: s, plans: map[string]*compiled{}, verdicts: map[question]verdict{}, record: fhir.NoNode, indexed: fhir.NoNode}
 	c.evaluator = fhirpath.NewEvaluator(c.environment())
 	return c
-}
-
-// Subject is a resource that is checked, with what is around it.
-type Subject struct {
-	Tree      *fhir.Tree
-	Record    fhir.NodeID // root of the record: paths and columns of issues begin there
-	Resource  fhir.NodeID // the resource itself
-	Container fhir.NodeID // the resource that it is contained in, else Resource
-	Bundle    fhir.NodeID // the Bundle that Container is an entry of, or NoNode
 }
 
 // Check reports where a resource breaks the profiles with the given canonical
 // URLs, those that implementation guides ask of its type, and the definitions of
 // the extensions in it. A profile that is not known gives an issue of severity
 // information.
-func (c *Checker) Check(s Subject, canonicals []string, report func(fhir.Issue)) {
+func (c *Checker) Check(s validate.Subject, canonicals []string, report func(fhir.Issue)) {
 	c.begin(s, report)
 	at := scope{s.Resource, s.Container, s.Bundle}
 	typ := s.Tree.Nodes[s.Resource].Type
@@ -174,7 +174,7 @@ func (c *Checker) Check(s Subject, canonicals []string, report func(fhir.Issue))
 }
 
 // begin prepares for a subject. What is known of the record stays.
-func (c *Checker) begin(s Subject, report func(fhir.Issue)) {
+func (c *Checker) begin(s validate.Subject, report func(fhir.Issue)) {
 	if c.tree != s.Tree || c.record != s.Record {
 		c.forget()
 	}
@@ -183,7 +183,7 @@ func (c *Checker) begin(s Subject, report func(fhir.Issue)) {
 	c.items, c.counts = c.items[:0], c.counts[:0]
 }
 
-func (c *Checker) end(s Subject) {
+func (c *Checker) end(s validate.Subject) {
 	if c.steps > maxSteps {
 		report := c.report
 		report(fhir.Issue{

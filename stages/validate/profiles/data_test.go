@@ -9,6 +9,7 @@ import (
 	"github.com/fhirlake/fhirlake/fhir/profile"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/stages/parse"
+	"github.com/fhirlake/fhirlake/stages/validate"
 	"github.com/fhirlake/fhirlake/stages/validate/profiles"
 )
 
@@ -81,7 +82,7 @@ func check(c *profiles.Checker, t *fhir.Tree, root fhir.NodeID, also ...string) 
 		if n == root {
 			claims = append(claims, also...)
 		}
-		c.Check(profiles.Subject{Tree: t, Record: root, Resource: n, Container: container, Bundle: bundle}, claims, report)
+		c.Check(validate.Subject{Tree: t, Record: root, Resource: n, Container: container, Bundle: bundle}, claims, report)
 	}
 	visit(root, root, fhir.NoNode)
 	return out
