@@ -15,7 +15,8 @@ type claims struct {
 const maxClaims = 4096
 
 // profiles has the profiles checked that the resource of v.at claims, and those
-// that every resource must keep to.
+// that every resource must keep to. The checker is asked without any, too: it knows
+// extensions and profiles of whole types.
 func (v *Validator) profiles() {
 	c := &v.claims
 	c.list = c.list[:0]
@@ -27,9 +28,6 @@ func (v *Validator) profiles() {
 		}
 	}
 	c.list = append(c.list, v.options.Always...)
-	if len(c.list) == 0 {
-		return
-	}
 	v.checker.Check(Subject{
 		Tree: v.tree, Record: v.record, Resource: v.at.resource, Container: v.at.container, Bundle: v.at.bundle,
 	}, c.list, v.take)
