@@ -32,7 +32,8 @@ func newBenchImportCommand(g *globals) *cobra.Command {
 		Long: `Runs the import into an empty store that is thrown away, and DuckDB's own
 COPY (SELECT * FROM read_ndjson(...)) TO ... (FORMAT parquet) over the same files,
 in turn, each in a process of its own, and prints both with their ratio. DuckDB
-needs plain or gzip NDJSON files with one resource type each.
+needs plain or gzip NDJSON files with one resource type each. --validation says what
+the import checks; run it with two levels in turn to see what one costs.
 
 Times are of whole processes, from start to exit.`,
 		Example: "  fhirlake generate --patients 1000 --out pop && fhirlake bench import --runs 3 pop",
@@ -50,7 +51,7 @@ Times are of whole processes, from start to exit.`,
 			}
 			defer os.RemoveAll(o.Work)
 			o.Inputs = args
-			o.Args = []string{"--workers", fmt.Sprint(f.workers), "--memory", f.memory.String()}
+			o.Args = []string{"--validation", f.validation, "--workers", fmt.Sprint(f.workers), "--memory", f.memory.String()}
 			o.Report = func(what string, r load.ImportRun) {
 				fmt.Fprintf(c.ErrOrStderr(), "%s: %.2f s, %.0f MB/s\n", what, r.Seconds, r.MegabytesPerSecond)
 			}

@@ -14,11 +14,13 @@ import (
 
 	"github.com/fhirlake/fhirlake/pipeline"
 	"github.com/fhirlake/fhirlake/server/bulk"
+	"github.com/fhirlake/fhirlake/stages/validate"
 )
 
 // importFlags are the flags of import that `bench import` has too.
 type importFlags struct {
 	validation  string
+	level       validate.Level // of validation, after check
 	nlp         string
 	searchIndex string
 	workers     int
@@ -29,7 +31,7 @@ type importFlags struct {
 func (f *importFlags) register(c *cobra.Command) {
 	f.memory = 512 << 20
 	fs := c.Flags()
-	fs.StringVar(&f.validation, "validation", "structure-only", "structure-only checks every resource against the R4 definitions")
+	fs.StringVar(&f.validation, "validation", validate.Strict.String(), "strict: against R4 and the profiles that resources claim; structure-only: against R4; minimal: as strict, but faulty resources are stored, their issues beside them")
 	fs.StringVar(&f.nlp, "nlp", "off", "read the clinical notes: off")
 	fs.StringVar(&f.searchIndex, "search-index", "off", "build the search index: off")
 	fs.IntVar(&f.workers, "workers", 0, "goroutines that parse and encode (0: one for each core)")
@@ -39,12 +41,9 @@ func (f *importFlags) register(c *cobra.Command) {
 
 // check refuses what this version cannot do, instead of ignoring it.
 func (f *importFlags) check() error {
-	switch f.validation {
-	case "structure-only":
-	case "strict", "minimal":
-		return usageError("--validation %s is not available in this version; use structure-only", f.validation)
-	default:
-		return usageError("--validation %q is none of strict, structure-only, minimal", f.validation)
+	var err error
+	if f.level, err = validate.ParseLevel(f.validation); err != nil {
+		return usageError("--validation: %w", err)
 	}
 	for _, o := range []struct{ name, value string }{{"nlp", f.nlp}, {"search-index", f.searchIndex}} {
 		switch o.value {
@@ -76,9 +75,15 @@ as a new snapshot. Bundles without an id are unwrapped into their entries.
 Resources are stored under their type and id: a new one gets version 1, a
 changed one the next version, an identical one nothing. Lines that are no valid
 resource are rejected and counted, the rest goes in; --report says which and
-why. After an error nothing is changed.`,
+why. After an error nothing is changed.
+
+With --validation minimal only what has no identity is rejected (no JSON, no known
+resourceType, no valid id). What is wrong with the others is kept beside them:
+fhirlake sql "SELECT * FROM ValidationIssue". Warnings reject nothing at any level;
+they are counted, and fhirlake validate shows them.`,
 		Example: `  fhirlake import export/
   fhirlake import --report report Patient.ndjson.gz 'obs-*.ndjson'
+  fhirlake import --validation minimal legacy/
   zcat big.ndjson.gz | fhirlake import --json -`,
 		Args: atLeast(1, "INPUT: files, folders, globs, or - for standard input"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -136,7 +141,8 @@ func importInto(ctx context.Context, c *cobra.Command, g *globals, f *importFlag
 	res, err := bulk.Import(ctx, bulk.ImportOptions{
 		Root: lake.root, Catalog: lake.catalog, Datastore: lake.datastore,
 		Inputs: inputs, Stdin: c.InOrStdin(), Report: f.report,
-		Workers: f.workers, Memory: int64(f.memory) / 4, Monitor: monitor,
+		Validation: validate.Options{Level: f.level},
+		Workers:    f.workers, Memory: int64(f.memory) / 4, Monitor: monitor,
 	})
 	stop()
 	if err != nil {
@@ -193,6 +199,12 @@ func printImport(out, errs io.Writer, s *importSummary, report string) {
 		s.MegabytesPerSecond, formatCount(int64(s.ResourcesPerSecond)), formatBytes(s.PeakRSSBytes))
 	fmt.Fprintf(out, "imported %s, unchanged %s, duplicates %s, rejected %s; snapshot %d\n",
 		formatCount(s.Imported), formatCount(s.Unchanged), formatCount(s.Duplicates), formatCount(s.Rejected), s.Snapshot)
+	if s.WithIssues > 0 {
+		fmt.Fprintf(out, "with issues %s; `fhirlake sql \"SELECT * FROM ValidationIssue\"` shows them\n", formatCount(s.WithIssues))
+	}
+	if s.Warned > 0 {
+		fmt.Fprintf(out, "with warnings alone %s; `fhirlake validate` shows them\n", formatCount(s.Warned))
+	}
 	if len(s.Skipped) > 0 {
 		fmt.Fprintf(out, "skipped in folders, since their names are not those of data (name them to import them): %s\n", strings.Join(s.Skipped, ", "))
 	}

@@ -98,12 +98,18 @@ func (g *globals) showJob(out io.Writer, j *catalog.Job) error {
 	if len(j.Inputs) > 0 {
 		fmt.Fprintf(out, "inputs     %s\n", strings.Join(j.Inputs, " "))
 	}
+	if j.ValidationLevel != "" {
+		fmt.Fprintf(out, "validation %s\n", j.ValidationLevel)
+	}
 	if !j.EndTime.IsZero() {
 		fmt.Fprintf(out, "ended      %s\n", j.EndTime.Format("2006-01-02 15:04:05 MST"))
 	}
 	if p := j.Progress; p != nil {
 		fmt.Fprintf(out, "resources  %s scanned, %s imported, %s rejected\nrate       %.0f MB/s\n",
 			formatCount(p.ScannedResources), formatCount(p.ImportedResources), formatCount(p.RejectedResources), p.MegabytesPerSecond)
+	}
+	if j.WithIssues > 0 {
+		fmt.Fprintf(out, "issues     in %s of the imported resources\n", formatCount(j.WithIssues))
 	}
 	if j.Message != "" {
 		fmt.Fprintf(out, "message    %s\n", j.Message)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/fhirlake/fhirlake/pipeline"
+	"github.com/fhirlake/fhirlake/sinks/annotations"
 	"github.com/fhirlake/fhirlake/sinks/ids"
 	"github.com/fhirlake/fhirlake/sinks/parquet"
 	"github.com/fhirlake/fhirlake/sinks/rawlog"
@@ -25,6 +26,7 @@ import (
 	"github.com/fhirlake/fhirlake/stages/identify"
 	"github.com/fhirlake/fhirlake/stages/parse"
 	"github.com/fhirlake/fhirlake/stages/shred"
+	"github.com/fhirlake/fhirlake/stages/validate"
 	"github.com/fhirlake/fhirlake/store/catalog"
 	"github.com/fhirlake/fhirlake/store/root"
 	"github.com/fhirlake/fhirlake/store/snapshot"
@@ -40,6 +42,10 @@ type ImportOptions struct {
 	Inputs []string  // files, folders, globs, "-" for Stdin
 	Stdin  io.Reader //
 	Report string    // folder for the report; "" for none
+
+	// Validation is what every resource is checked for. At level Minimal those that
+	// fail are stored, with their issues beside them.
+	Validation validate.Options
 
 	Workers int              // 0: GOMAXPROCS
 	Memory  int64            // bytes for what is in flight; 0: the pipeline's default
@@ -59,6 +65,8 @@ type ImportResult struct {
 	Unchanged  int64  `json:"unchanged"`  // the store had the same content
 	Duplicates int64  `json:"duplicates"` // a later line of the job has the same id
 	Rejected   int64  `json:"rejected"`
+	WithIssues int64  `json:"withIssues"` // not rejected although they have errors: validation was minimal
+	Warned     int64  `json:"warned"`     // not rejected and without errors, but with warnings
 	JobID      string `json:"jobId"`
 	Snapshot   int64  `json:"snapshot"` // number of the manifest that shows the result
 
@@ -129,6 +137,7 @@ func newImport(o ImportOptions) (*importJob, error) {
 	j.job = catalog.Job{Kind: catalog.Import, Inputs: o.Inputs, Report: o.Report}
 	j.job.ID, j.job.Name, j.job.DatastoreID = id, o.JobName, o.Datastore.ID
 	j.job.Status, j.job.SubmitTime = catalog.JobInProgress, catalog.At(j.now)
+	j.job.ValidationLevel = o.Validation.Level.String()
 	return j, o.Catalog.PutJob(&j.job)
 }
 
@@ -150,6 +159,9 @@ func (o *ImportOptions) checkNotLost(store *snapshot.Store) error {
 	}
 	return err
 }
+
+// lenient tells whether faulty resources are stored.
+func (j *importJob) lenient() bool { return j.Validation.Level == validate.Minimal }
 
 func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult, error) {
 	closed := false
@@ -181,17 +193,26 @@ func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult
 		return nil, err
 	}
 
+	validator, err := validate.New(j.Validation)
+	if err != nil {
+		return nil, err
+	}
 	builder := snapshot.NewBuilder(j.store.Dir(), base, j.NewID)
 	columns := parquet.New(builder, parquet.Options{})
 	log := rawlog.New(builder, j.now)
 	entries := ids.New(j.store.Dir(), ids.Rel(base.Number+1, j.job.ID), j.now)
 	j.report = reject.New(j.Report, j.now)
+	// The columns come first: they decide where a segment ends.
+	sinks := []pipeline.Sink{columns, log, entries, j.report}
+	if j.lenient() {
+		sinks = append(sinks, annotations.New(builder, annotations.Issues, base.Number+1))
+	}
 	closed = true // Run closes it
 	figures, err := pipeline.Run(ctx, pipeline.Config{
-		Source: src,
-		Stages: []pipeline.Stage{parse.New(), identifier, log.Compress(), shred.New(j.now)},
-		// The columns come first: they decide where a segment ends.
-		Sinks:   []pipeline.Sink{columns, log, entries, j.report},
+		Source:  src,
+		Stages:  []pipeline.Stage{parse.New(), validator, identifier, log.Compress(), shred.New(j.now)},
+		Sinks:   sinks,
+		Lenient: j.lenient(),
 		Workers: j.Workers,
 		Memory:  j.Memory,
 		Monitor: j.Monitor,
@@ -208,6 +229,8 @@ func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult
 		Unchanged:  settled.Unchanged,
 		Duplicates: settled.Duplicates,
 		Rejected:   figures.Rejected,
+		WithIssues: figures.Flawed,
+		Warned:     figures.Warned,
 		JobID:      j.job.ID,
 		Snapshot:   base.Number,
 		Sample:     j.report.Sample(),
@@ -242,6 +265,7 @@ func (j *importJob) end(res *ImportResult, err error) error {
 		return errors.Join(err, sweepErr, j.Catalog.PutJob(&j.job))
 	}
 	j.job.Status, j.job.Snapshot, j.job.Progress = catalog.JobCompleted, res.Snapshot, j.progress(res)
+	j.job.WithIssues = res.WithIssues
 	if res.Rejected > 0 {
 		j.job.Status = catalog.JobCompletedWithErrors
 	}
@@ -302,14 +326,22 @@ type reportManifest struct {
 	Failure struct {
 		URI string `json:"failureOutputS3Uri"`
 	} `json:"failureOutput"`
-	ScannedFiles      int64   `json:"numberOfScannedFiles"`
-	ImportedFiles     int64   `json:"numberOfFilesImported"`
-	ScannedMB         float64 `json:"sizeOfScannedFilesInMB"`
-	ImportedMB        float64 `json:"sizeOfDataImportedSuccessfullyInMB"`
-	ScannedResources  int64   `json:"numberOfResourcesScanned"`
-	ImportedResources int64   `json:"numberOfResourcesImportedSuccessfully"`
-	CustomerErrors    int64   `json:"numberOfResourcesWithCustomerError"`
-	ServerErrors      int64   `json:"numberOfResourcesWithServerError"`
+	WithIssues        *withIssues `json:"successWithSearchValidationFailuresOutput,omitempty"` // of a job that is lenient
+	ScannedFiles      int64       `json:"numberOfScannedFiles"`
+	ImportedFiles     int64       `json:"numberOfFilesImported"`
+	ScannedMB         float64     `json:"sizeOfScannedFilesInMB"`
+	ImportedMB        float64     `json:"sizeOfDataImportedSuccessfullyInMB"`
+	ScannedResources  int64       `json:"numberOfResourcesScanned"`
+	ImportedResources int64       `json:"numberOfResourcesImportedSuccessfully"`
+	CustomerErrors    int64       `json:"numberOfResourcesWithCustomerError"`
+	ServerErrors      int64       `json:"numberOfResourcesWithServerError"`
+}
+
+// withIssues is what HealthLake's manifest does not have: it has no entry for the
+// folder of the resources that were taken with errors.
+type withIssues struct {
+	URI       string `json:"successWithSearchValidationFailuresOutputS3Uri"`
+	Resources int64  `json:"numberOfResourcesImportedWithSearchValidationFailures"`
 }
 
 func (j *importJob) writeReportManifest(res *ImportResult) error {
@@ -327,8 +359,11 @@ func (j *importJob) writeReportManifest(res *ImportResult) error {
 		m.Input.S3URI = j.Inputs[0]
 	}
 	m.Output.S3URI = j.Report
-	m.Success.URI = filepath.Join(j.Report, "SUCCESS")
-	m.Failure.URI = filepath.Join(j.Report, "FAILURE")
+	m.Success.URI = filepath.Join(j.Report, reject.Success)
+	m.Failure.URI = filepath.Join(j.Report, reject.Failure)
+	if j.lenient() {
+		m.WithIssues = &withIssues{filepath.Join(j.Report, reject.WithIssues), res.WithIssues}
+	}
 	b, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write report: %w", err)

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/fhirlake/fhirlake/bench/gen"
+	"github.com/fhirlake/fhirlake/stages/validate"
 	"github.com/fhirlake/fhirlake/store/catalog"
 	"github.com/fhirlake/fhirlake/store/root"
 	"github.com/fhirlake/fhirlake/store/snapshot"
@@ -312,11 +313,19 @@ func TestSameBytesWithOneAndManyWorkers(t *testing.T) {
 	if _, err := gen.Generate(context.Background(), gen.Options{Patients: 12, Seed: 3, Out: in}); err != nil {
 		t.Fatal(err)
 	}
+	var faulty []string
+	for i := range 2000 {
+		faulty = append(faulty, fmt.Sprintf(`{"resourceType":"Patient","id":"faulty-%d","odd-%d":1}`, i, i))
+	}
+	with := write(t, "faulty.ndjson", faulty...)
 	var first map[string]string
 	for _, workers := range []int{1, 4, 3} {
 		l := newLake(t)
 		l.opts.Workers = workers
-		l.load(in)
+		l.opts.Validation.Level = validate.Minimal
+		if res := l.load(in, with); res.WithIssues < 2000 {
+			t.Errorf("%d resources with issues, want the 2000 faulty ones", res.WithIssues)
+		}
 		got := tree(t, l.store.Dir())
 		if first == nil {
 			first = got

@@ -68,6 +68,7 @@ type Job struct {
 	Inputs      []string `json:"inputs,omitempty"` // files and URLs as the user gave them
 	Report      string   `json:"report,omitempty"` // folder or URL of the report, or the export's target
 	Snapshot    int64    `json:"snapshot,omitempty"`
+	WithIssues  int64    `json:"withIssues,omitempty"` // resources that were accepted although they have errors
 	ClientToken string   `json:"clientToken,omitempty"`
 	// Resumable says that a server goes on with this job after a crash, so the
 	// next owner leaves its state alone.
