@@ -25,6 +25,7 @@ var (
 	elBundleEntry        = r4.TypeBundle.ElementByName("entry")
 	elEntryResource      = r4.TypeBundleEntry.ElementByName("resource")
 	elEntryFullURL       = r4.TypeBundleEntry.ElementByName("fullUrl")
+	elMetaProfile        = r4.TypeMeta.ElementByName("profile")
 	elExtensionURL       = r4.TypeExtension.ElementByName("url")
 )
 
@@ -150,7 +151,7 @@ func NewChecker(s *Set) *Checker {
 // Check reports where a resource breaks the profiles with the given canonical
 // URLs, those that implementation guides ask of its type, and the definitions of
 // the extensions in it. A profile that is not known gives an issue of severity
-// information.
+// information; one that is of another type is a fault when the resource claims it.
 func (c *Checker) Check(s validate.Subject, canonicals []string, report func(fhir.Issue)) {
 	c.begin(s, report)
 	at := scope{s.Resource, s.Container, s.Bundle}
@@ -216,7 +217,31 @@ func (c *Checker) claimed(url string, n fhir.NodeID, s scope) {
 		c.unchecked(url, n, got.err)
 		return
 	}
+	if t := c.tree.Nodes[n].Type; !derives(t, got.plan.typ) {
+		if c.claims(n, url) {
+			c.fault(got.plan, n, fhir.CodeStructure, "found a %s; the profile that it claims is for %s", t, got.plan.typ)
+		}
+		return
+	}
 	c.profile(got.plan, n, s)
+}
+
+// claims tells whether the resource n itself names the profile.
+func (c *Checker) claims(n fhir.NodeID, url string) bool {
+	meta := c.tree.Child(n, c.tree.Nodes[n].Type.ElementByName("meta"))
+	if meta == fhir.NoNode {
+		return false
+	}
+	list := c.tree.Child(meta, elMetaProfile)
+	if list == fhir.NoNode {
+		return false
+	}
+	for item := c.tree.FirstChild(list); item != fhir.NoNode; item = c.tree.NextSibling(list, item) {
+		if string(c.text(item)) == url {
+			return true
+		}
+	}
+	return false
 }
 
 // unchecked tells that a claimed profile is not checked, and why.

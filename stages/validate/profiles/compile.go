@@ -1,6 +1,7 @@
 package profiles
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -36,7 +37,7 @@ func (k *compiler) at(e *profile.Element, format string, args ...any) error {
 
 func (k *compiler) plan() (*plan, error) {
 	p := &plan{url: k.profile.URL, typ: k.profile.Type, context: k.profile.Definition.Context}
-	p.root = k.rules(k.profile.Root, true)
+	p.root = k.rules(k.profile.Root, &profile.Element{})
 	if p.root == nil {
 		p.root = &rules{element: k.profile.Root.ID}
 	}
@@ -44,16 +45,49 @@ func (k *compiler) plan() (*plan, error) {
 }
 
 // rules compiles what an element asks of its values; nil for nothing beyond base
-// R4.
-func (k *compiler) rules(e *profile.Element, root bool) *rules {
-	r := &rules{element: e.ID, maxLength: e.MaxLength}
+// R4 and beyond over. That is the element which e is a slice of, or the same child
+// of it: values are held to it too, and snapshots repeat in a slice what it says.
+func (k *compiler) rules(e, over *profile.Element) *rules {
+	r := &rules{element: e.ID}
+	if e.MaxLength != over.MaxLength {
+		r.maxLength = e.MaxLength
+	}
 	var err error
-	if r.fixed, err = newPattern(e.Fixed, true); err != nil {
-		k.fault(e, "%s", err)
+	if !sameValue(e.Fixed, over.Fixed) {
+		if r.fixed, err = newPattern(e.Fixed, true); err != nil {
+			k.fault(e, "%s", err)
+		}
 	}
-	if r.pattern, err = newPattern(e.Pattern, false); err != nil {
-		k.fault(e, "%s", err)
+	if !sameValue(e.Pattern, over.Pattern) {
+		if r.pattern, err = newPattern(e.Pattern, false); err != nil {
+			k.fault(e, "%s", err)
+		}
 	}
+	k.limits(e, r)
+	if b := e.Binding; over.Binding == nil || b == nil || b.Strength != over.Binding.Strength || b.ValueSet != over.Binding.ValueSet {
+		r.bindings = newBindings(k.registry, b, k.baseBinding(e))
+	}
+	if e != k.profile.Root && !sameTypes(e.Types, over.Types) {
+		k.types(e, r)
+	}
+	r.invariants = k.invariants(e, over)
+	for _, c := range e.Children {
+		below := over.Child(c.Name)
+		if below == nil {
+			below = &profile.Element{Range: c.Base}
+		}
+		if f := k.field(c, below); f != nil {
+			r.fields = append(r.fields, *f)
+		}
+	}
+	if r.fixed == nil && r.pattern == nil && len(r.limits) == 0 && r.maxLength == 0 && len(r.bindings) == 0 && r.targets == nil &&
+		len(r.types) == 0 && len(r.profiles) == 0 && len(r.invariants) == 0 && len(r.fields) == 0 {
+		return nil
+	}
+	return r
+}
+
+func (k *compiler) limits(e *profile.Element, r *rules) {
 	for i, v := range []*profile.Value{e.MinValue, e.MaxValue} {
 		if v == nil {
 			continue
@@ -64,21 +98,16 @@ func (k *compiler) rules(e *profile.Element, root bool) *rules {
 		}
 		r.limits = append(r.limits, l)
 	}
-	r.bindings = newBindings(k.registry, e.Binding, k.baseBinding(e))
-	if !root {
-		k.types(e, r)
-	}
-	r.invariants = k.invariants(e)
-	for _, c := range e.Children {
-		if f := k.field(c); f != nil {
-			r.fields = append(r.fields, *f)
-		}
-	}
-	if r.fixed == nil && r.pattern == nil && len(r.limits) == 0 && r.maxLength == 0 && len(r.bindings) == 0 && r.targets == nil &&
-		len(r.types) == 0 && len(r.profiles) == 0 && len(r.invariants) == 0 && len(r.fields) == 0 {
-		return nil
-	}
-	return r
+}
+
+func sameValue(a, b *profile.Value) bool {
+	return a == nil || b != nil && bytes.Equal(a.JSON, b.JSON)
+}
+
+func sameTypes(a, b []profile.TypeRef) bool {
+	return slices.EqualFunc(a, b, func(a, b profile.TypeRef) bool {
+		return a.Code == b.Code && slices.Equal(a.Profile, b.Profile) && slices.Equal(a.TargetProfile, b.TargetProfile) && slices.Equal(a.Aggregation, b.Aggregation)
+	})
 }
 
 func (k *compiler) baseBinding(e *profile.Element) *r4.Binding {
@@ -127,16 +156,16 @@ func baseTargets(e *profile.Element) []r4.TypeID {
 	return nil
 }
 
-// field compiles a child; nil for nothing beyond base R4.
-func (k *compiler) field(e *profile.Element) *field {
+// field compiles a child; nil for nothing beyond base R4 and beyond over.
+func (k *compiler) field(e, over *profile.Element) *field {
 	f := &field{name: strings.TrimSuffix(e.Name, "[x]"), props: newProps(e.Props), max: r4.Unbounded}
-	if e.Range.Min > e.Base.Min {
+	if e.Range.Min > e.Base.Min && e.Range.Min > over.Range.Min {
 		f.min = e.Range.Min
 	}
-	if e.Range.Max < e.Base.Max {
+	if e.Range.Max < e.Base.Max && e.Range.Max < over.Range.Max {
 		f.max = e.Range.Max
 	}
-	if e.IsChoice() && len(e.Types) > 0 {
+	if e.IsChoice() && len(e.Types) > 0 && !sameTypes(e.Types, over.Types) {
 		types := e.ValueTypes()
 		var allowed []r4.ElementID
 		for _, p := range e.Props {
@@ -148,7 +177,7 @@ func (k *compiler) field(e *profile.Element) *field {
 			f.allowed, f.narrow = newProps(allowed), true
 		}
 	}
-	f.rules = k.rules(e, false)
+	f.rules = k.rules(e, over)
 	f.slicing = k.slicing(e)
 	if f.min == 0 && f.max == r4.Unbounded && !f.narrow && f.rules == nil && f.slicing == nil {
 		return nil
@@ -156,11 +185,12 @@ func (k *compiler) field(e *profile.Element) *field {
 	return f
 }
 
-// invariants compiles the constraints that are not those of base R4.
-func (k *compiler) invariants(e *profile.Element) []invariant {
+// invariants compiles the constraints that are those neither of base R4 nor of
+// over.
+func (k *compiler) invariants(e, over *profile.Element) []invariant {
 	var out []invariant
 	for _, c := range e.Constraints {
-		if c.Expression == "" || inBase(&c) {
+		if c.Expression == "" || inBase(&c) || slices.Contains(over.Constraints, c) {
 			continue
 		}
 		var o fhirpath.Options

@@ -23,7 +23,7 @@ func (k *compiler) slicing(e *profile.Element) *slicing {
 	}
 	for _, x := range e.Slices {
 		sl := slice{name: x.SliceName, min: x.Range.Min, max: x.Range.Max, others: x.SliceName == "@default"}
-		sl.rules = k.rules(x, false)
+		sl.rules = k.rules(x, e)
 		if len(x.Slices) > 0 {
 			sl.sub = k.slicing(x)
 		}
