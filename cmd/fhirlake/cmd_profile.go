@@ -1,0 +1,195 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fhirlake/fhirlake/fhir/profile"
+	checked "github.com/fhirlake/fhirlake/stages/validate/profiles"
+	profilestore "github.com/fhirlake/fhirlake/store/profiles"
+)
+
+func newProfileCommand(g *globals) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "profile",
+		Short: "Add, list and remove profiles and terminology",
+		Long: `Profile manages what the data stores of a root know beyond base R4: profiles and
+extensions (StructureDefinition), value sets, code systems, questionnaires, and
+the global profiles of implementation guides. Strict validation checks each
+resource against the profiles that it claims in meta.profile.`,
+		Example: "  fhirlake profile add hl7.fhir.us.core-3.1.0.tgz\n  fhirlake profile list",
+		Args:    subcommand,
+		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(newProfileAdd(g), newProfileList(g), newProfileRemove(g))
+	return c
+}
+
+// maxFaults is how many faults of definitions an error lists.
+const maxFaults = 20
+
+func newProfileAdd(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "add FILE|FOLDER|PACKAGE.tgz...",
+		Short: "Add definitions",
+		Long: `Add reads definitions from JSON and NDJSON files, maybe gzip, Bundles, folders
+and npm packages. One of the same URL and version takes the place of an earlier
+one; adding the same again changes nothing. All are added or, when one is at
+fault, none.`,
+		Example: "  fhirlake profile add hl7.fhir.us.core-3.1.0.tgz\n  fhirlake profile add profiles/",
+		Args:    atLeast(1, "FILE, FOLDER or PACKAGE.tgz"),
+		RunE: func(c *cobra.Command, args []string) error {
+			return withRoot(g, true, func(l *lake) error {
+				reg, err := profilestore.Load(l.root)
+				if err != nil {
+					return err
+				}
+				before := reg.Len()
+				changed := 0
+				err = profile.Read(args, func(res profile.Resource) error {
+					did, err := reg.Add(res)
+					if did {
+						changed++
+					}
+					return err
+				})
+				if err != nil {
+					return err
+				}
+				notes, err := faultless(reg)
+				if err != nil {
+					return err
+				}
+				if changed > 0 {
+					if err := profilestore.Save(l.root, reg.Resources()); err != nil {
+						return err
+					}
+				}
+				for _, n := range notes {
+					fmt.Fprintf(c.ErrOrStderr(), "note: %v\n", n)
+				}
+				return g.showAdded(c.OutOrStdout(), reg.Len()-before, changed-(reg.Len()-before), reg.Len())
+			})
+		},
+	}
+}
+
+// faultless checks all definitions; the error lists what is wrong in them, the
+// notes what will not be checked.
+func faultless(reg *profile.Registry) (notes []error, err error) {
+	faults, notes := checked.NewSet(reg).Check()
+	if len(faults) == 0 {
+		return notes, nil
+	}
+	rest := len(faults) - maxFaults
+	if rest > 0 {
+		faults = append(faults[:maxFaults], fmt.Errorf("and %d more", rest))
+	}
+	return nil, fmt.Errorf("nothing was changed: %w", errors.Join(faults...))
+}
+
+func (g *globals) showAdded(out io.Writer, added, replaced, total int) error {
+	if g.json {
+		return printJSON(out, struct {
+			Added       int `json:"added"`
+			Replaced    int `json:"replaced"`
+			Definitions int `json:"definitions"`
+		}{added, replaced, total})
+	}
+	_, err := fmt.Fprintf(out, "%d added, %d replaced; there are %d definitions\n", added, replaced, total)
+	return err
+}
+
+// listed is a definition as list shows it.
+type listed struct {
+	Type    string `json:"type"`
+	URL     string `json:"url"`
+	Version string `json:"version,omitempty"`
+	Name    string `json:"name,omitempty"`
+}
+
+func newProfileList(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List the definitions that were added",
+		Example: "  fhirlake profile list --json",
+		Args:    exactly(0, "no arguments"),
+		RunE: func(c *cobra.Command, _ []string) error {
+			return withRoot(g, false, func(l *lake) error {
+				reg, err := profilestore.Load(l.root)
+				if err != nil {
+					return err
+				}
+				list := []listed{}
+				for _, res := range reg.Resources() {
+					list = append(list, listed{res.Type, res.URL, res.Version, res.Name})
+				}
+				if g.json {
+					return printJSON(c.OutOrStdout(), struct {
+						Definitions []listed `json:"definitions"`
+					}{list})
+				}
+				w := tabwriter.NewWriter(c.OutOrStdout(), 0, 4, 2, ' ', 0)
+				fmt.Fprintln(w, "TYPE\tURL\tVERSION\tNAME")
+				for _, d := range list {
+					fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", d.Type, d.URL, d.Version, d.Name)
+				}
+				return w.Flush()
+			})
+		},
+	}
+}
+
+func newProfileRemove(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use:   "remove URL",
+		Short: "Remove the definitions of a canonical URL",
+		Long: `Remove takes away the definitions with the canonical URL, all of its versions, or
+one: URL|VERSION. What other definitions are derived from stays.`,
+		Example: "  fhirlake profile remove http://example.org/StructureDefinition/my-patient",
+		Args:    exactly(1, "a URL"),
+		RunE: func(c *cobra.Command, args []string) error {
+			return withRoot(g, true, func(l *lake) error {
+				reg, err := profilestore.Load(l.root)
+				if err != nil {
+					return err
+				}
+				all := reg.Resources()
+				kept := slices.DeleteFunc(slices.Clone(all), func(res profile.Resource) bool {
+					return res.Canonical() == args[0] || res.URL == args[0]
+				})
+				if len(kept) == len(all) {
+					return fmt.Errorf("no definition has the URL %s; `fhirlake profile list` shows all", args[0])
+				}
+				rest := profile.NewRegistry()
+				for _, res := range kept {
+					if _, err := rest.Add(res); err != nil {
+						return err
+					}
+				}
+				if _, err := faultless(rest); err != nil {
+					return fmt.Errorf("others need %s: %w", args[0], err)
+				}
+				if err := profilestore.Save(l.root, kept); err != nil {
+					return err
+				}
+				return g.showRemoved(c.OutOrStdout(), len(all)-len(kept), len(kept))
+			})
+		},
+	}
+}
+
+func (g *globals) showRemoved(out io.Writer, removed, total int) error {
+	if g.json {
+		return printJSON(out, struct {
+			Removed     int `json:"removed"`
+			Definitions int `json:"definitions"`
+		}{removed, total})
+	}
+	_, err := fmt.Fprintf(out, "%d removed; there are %d definitions\n", removed, total)
+	return err
+}
