@@ -36,6 +36,9 @@ func suggest(names []string, key string) string {
 	}
 	best, limit := "", max(1, min(3, len(key)/3))
 	for _, n := range names {
+		if d := len(n) - len(key); max(d, -d) > limit {
+			continue // the distance is as large at least
+		}
 		if strings.EqualFold(n, key) {
 			best = n
 			break
