@@ -30,7 +30,7 @@ func (v *Validator) profiles() {
 	c.list = append(c.list, v.options.Always...)
 	v.checker.Check(Subject{
 		Tree: v.tree, Record: v.record, Resource: v.at.resource, Container: v.at.container, Bundle: v.at.bundle,
-	}, c.list, v.take)
+	}, c.list, v.report)
 }
 
 // take takes an issue of a profile, which has its path and column.

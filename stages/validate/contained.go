@@ -6,12 +6,12 @@ import (
 )
 
 // containedIDs lists the resources that n contains by their ids, and checks what
-// holds for them but dom-3 (FHIR R4 2.3.3).
-func (v *Validator) containedIDs(n fhir.NodeID) span {
+// holds for them but dom-3 (FHIR R4 2.3.3). It gives the list of them, NoNode for
+// none, and where their ids are.
+func (v *Validator) containedIDs(n fhir.NodeID) (list fhir.NodeID, ids span) {
 	from := int32(len(v.contained))
-	list := v.containedList(n)
-	if list == fhir.NoNode {
-		return span{from, from}
+	if list = v.containedList(n); list == fhir.NoNode {
+		return list, span{from, from}
 	}
 	for c := v.tree.FirstChild(list); c != fhir.NoNode; c = v.tree.NextSibling(list, c) {
 		typ := v.nodes[c].Type
@@ -33,7 +33,7 @@ func (v *Validator) containedIDs(n fhir.NodeID) span {
 	v.repeated(v.contained[from:], func(again mark) {
 		v.fault(again.node, fhir.CodeDuplicate, "two contained resources have the id '%s'; expected ids that are unique", v.quote(again.node))
 	})
-	return span{from, int32(len(v.contained))}
+	return list, span{from, int32(len(v.contained))}
 }
 
 // containedList gives the member contained of a resource, or NoNode.
@@ -58,11 +58,10 @@ func (v *Validator) containedMeta(meta fhir.NodeID) {
 	}
 }
 
-// unreferenced checks dom-3 for the container that v.at names: each contained
-// resource is referred to, or refers to the container.
-func (v *Validator) unreferenced() {
+// unreferenced checks dom-3 for the container that v.at names, of which list has
+// the contained resources: each is referred to, or refers to the container.
+func (v *Validator) unreferenced(list fhir.NodeID) {
 	n := v.at.container
-	list := v.containedList(n)
 	marks := v.contained[v.at.contained.from:v.at.contained.to]
 	item := v.tree.FirstChild(list)
 	refers := false // item refers to the container

@@ -66,14 +66,6 @@ func invariantOf(c *r4.Constraint) (invariant, bool) {
 	return invariant{}, false
 }
 
-// mask gives the slots of the members that the invariant asks for.
-func (i *invariant) mask(typ r4.TypeID) uint64 {
-	if i.when == "" {
-		return ^uint64(0)
-	}
-	return slotsOf(typ, i.when)
-}
-
 // hasAny tells whether object n has a member of one of the slots.
 func (v *Validator) hasAny(n fhir.NodeID, slots uint64) bool {
 	for c, end := uint32(n)+1, v.nodes[n].Next; c < end; c = v.nodes[c].Next {

@@ -50,8 +50,9 @@ type Profiles interface {
 // Checker checks resources against profiles. It belongs to one goroutine.
 type Checker interface {
 	// Check reports where the resource breaks the profiles with the given
-	// canonical URLs, which it must not keep. A profile that is not known or is of
-	// another type is no fault.
+	// canonical URLs, which it must not keep. It is called for every resource, also
+	// without URLs, since it may know extensions and profiles of whole types. A
+	// profile that is not known or is of another type is no fault.
 	Check(s Subject, profiles []string, report func(fhir.Issue))
 }
 

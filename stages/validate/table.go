@@ -62,7 +62,7 @@ func (t *targets) allows(typ r4.TypeID) bool {
 }
 
 // function is an [invariant] that runs for the objects that have a member of the
-// slots in needs.
+// slots in needs, or for all when that is 0.
 type function struct {
 	constraint uint16
 	needs      uint64
@@ -157,7 +157,7 @@ func (t *table) plan(p *plan, typ r4.TypeID, bestPractices bool, lists ...[]uint
 				continue
 			}
 			if f, ok := invariantOf(d); ok {
-				t.functions = append(t.functions, function{c, f.mask(typ), f.holds})
+				t.functions = append(t.functions, function{c, slotsOf(typ, f.when), f.holds})
 				continue
 			}
 			compiled, err := fhirpath.Compile(d.Expression, fhirpath.Options{Type: typ})

@@ -36,6 +36,7 @@ type Validator struct {
 	xhtml     xhtml
 	verdicts  verdicts
 	claims    claims
+	report    func(fhir.Issue) // v.take, made once
 }
 
 // scope says where the walk is.
@@ -57,6 +58,7 @@ func NewValidator(o Options) (*Validator, error) {
 	}
 	v := &Validator{options: o, table: t, ev: fhirpath.NewEvaluator(fhirpath.Environment{}), seed: maphash.MakeSeed()}
 	v.verdicts.seed = v.seed
+	v.report = v.take
 	if o.Profiles != nil && (o.Level != StructureOnly || len(o.Always) > 0) {
 		v.checker = o.Profiles.NewChecker()
 	}
@@ -86,14 +88,15 @@ func (v *Validator) resource(n fhir.NodeID, s scope) {
 	contained, urls := len(v.contained), len(v.urls)
 	s.resource = n
 	v.at = s
+	inside := fhir.NoNode // the contained resources
 	if s.container == n {
-		v.at.contained = v.containedIDs(n)
+		inside, v.at.contained = v.containedIDs(n)
 	}
 	v.object(n, &v.table.resources[typ])
 	v.walk(n+1, fhir.NodeID(v.nodes[n].Next))
 	v.elementIDs(ids)
-	if v.at.contained.from != v.at.contained.to && s.container == n {
-		v.unreferenced()
+	if inside != fhir.NoNode {
+		v.unreferenced(inside)
 	}
 	if v.checker != nil {
 		v.profiles()
@@ -158,7 +161,7 @@ func (v *Validator) object(n fhir.NodeID, p *plan) {
 	if p.check != checkNone {
 		v.check(n, p, present)
 	}
-	if flags&fhir.FlagUnknown != 0 || present == 0 {
+	if flags&fhir.FlagUnknown != 0 || present == 0 && !p.resource {
 		return // invariant 3
 	}
 	t := v.table
@@ -172,7 +175,7 @@ func (v *Validator) object(n fhir.NodeID, p *plan) {
 		return
 	}
 	for i := p.functions.from; i < p.functions.to; i++ {
-		if f := &t.functions[i]; present&f.needs != 0 && !f.holds(v, n) {
+		if f := &t.functions[i]; (f.needs == 0 || present&f.needs != 0) && !f.holds(v, n) {
 			v.broken(n, f.constraint, "")
 		}
 	}
