@@ -141,8 +141,8 @@ func importInto(ctx context.Context, c *cobra.Command, g *globals, f *importFlag
 	res, err := bulk.Import(ctx, bulk.ImportOptions{
 		Root: lake.root, Catalog: lake.catalog, Datastore: lake.datastore,
 		Inputs: inputs, Stdin: c.InOrStdin(), Report: f.report,
-		Validation: validate.Options{Level: f.level},
-		Workers:    f.workers, Memory: int64(f.memory) / 4, Monitor: monitor,
+		Level:   f.level,
+		Workers: f.workers, Memory: int64(f.memory) / 4, Monitor: monitor,
 	})
 	stop()
 	if err != nil {

@@ -27,7 +27,9 @@ import (
 	"github.com/fhirlake/fhirlake/stages/parse"
 	"github.com/fhirlake/fhirlake/stages/shred"
 	"github.com/fhirlake/fhirlake/stages/validate"
+	"github.com/fhirlake/fhirlake/stages/validate/profiles"
 	"github.com/fhirlake/fhirlake/store/catalog"
+	profilestore "github.com/fhirlake/fhirlake/store/profiles"
 	"github.com/fhirlake/fhirlake/store/root"
 	"github.com/fhirlake/fhirlake/store/snapshot"
 )
@@ -43,9 +45,10 @@ type ImportOptions struct {
 	Stdin  io.Reader //
 	Report string    // folder for the report; "" for none
 
-	// Validation is what every resource is checked for. At level Minimal those that
-	// fail are stored, with their issues beside them.
-	Validation validate.Options
+	// Level says what every resource is checked for: but for StructureOnly, also the
+	// profiles that the root knows. At Minimal those that fail are stored, with their
+	// issues beside them.
+	Level validate.Level
 
 	Workers int              // 0: GOMAXPROCS
 	Memory  int64            // bytes for what is in flight; 0: the pipeline's default
@@ -137,7 +140,7 @@ func newImport(o ImportOptions) (*importJob, error) {
 	j.job = catalog.Job{Kind: catalog.Import, Inputs: o.Inputs, Report: o.Report}
 	j.job.ID, j.job.Name, j.job.DatastoreID = id, o.JobName, o.Datastore.ID
 	j.job.Status, j.job.SubmitTime = catalog.JobInProgress, catalog.At(j.now)
-	j.job.ValidationLevel = o.Validation.Level.String()
+	j.job.ValidationLevel = o.Level.String()
 	return j, o.Catalog.PutJob(&j.job)
 }
 
@@ -160,8 +163,21 @@ func (o *ImportOptions) checkNotLost(store *snapshot.Store) error {
 	return err
 }
 
+// validator makes the stage of the job's level.
+func (j *importJob) validator() (*validate.Stage, error) {
+	o := validate.Options{Level: j.Level}
+	if j.Level != validate.StructureOnly {
+		known, err := profilestore.Load(j.Root)
+		if err != nil {
+			return nil, err
+		}
+		o.Profiles = profiles.NewSet(known)
+	}
+	return validate.New(o)
+}
+
 // lenient tells whether faulty resources are stored.
-func (j *importJob) lenient() bool { return j.Validation.Level == validate.Minimal }
+func (j *importJob) lenient() bool { return j.Level == validate.Minimal }
 
 func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult, error) {
 	closed := false
@@ -193,7 +209,7 @@ func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult
 		return nil, err
 	}
 
-	validator, err := validate.New(j.Validation)
+	validator, err := j.validator()
 	if err != nil {
 		return nil, err
 	}

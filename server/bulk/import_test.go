@@ -322,7 +322,7 @@ func TestSameBytesWithOneAndManyWorkers(t *testing.T) {
 	for _, workers := range []int{1, 4, 3} {
 		l := newLake(t)
 		l.opts.Workers = workers
-		l.opts.Validation.Level = validate.Minimal
+		l.opts.Level = validate.Minimal
 		if res := l.load(in, with); res.WithIssues < 2000 {
 			t.Errorf("%d resources with issues, want the 2000 faulty ones", res.WithIssues)
 		}

@@ -25,7 +25,7 @@ import (
 // minimal imports inputs as validation level minimal does, with a report in l.
 func (l *lake) minimal(inputs ...string) *ImportResult {
 	l.t.Helper()
-	l.opts.Validation.Level = validate.Minimal
+	l.opts.Level = validate.Minimal
 	if l.opts.Report == "" {
 		l.opts.Report = l.t.TempDir()
 	}
@@ -408,7 +408,7 @@ func TestLevelsDifferInWhatTheyTake(t *testing.T) {
 		{validate.Minimal, "resources 3, imported 2, unchanged 0, duplicates 0, rejected 1; snapshot 1"},
 	} {
 		l := newLake(t)
-		l.opts.Validation.Level = tc.level
+		l.opts.Level = tc.level
 		expect(t, l.load(write(t, "in.ndjson",
 			`{"resourceType":"Patient","id":"sound"}`,
 			`{"resourceType":"Patient","id":"breaks-an-invariant","contact":[{"gender":"male"}]}`,

@@ -118,7 +118,7 @@ func TestEveryLeafComesBackThroughSQL(t *testing.T) {
 		t.Run(set, func(t *testing.T) {
 			dir := testdata(t, set)
 			l := newLake(t)
-			l.opts.Validation.Level = validate.Minimal
+			l.opts.Level = validate.Minimal
 			res := l.load(dir)
 			m, release, err := l.store.Current()
 			if err != nil {
