@@ -14,8 +14,7 @@ import (
 //go:embed base.gz
 var baseGZ []byte
 
-// core is the registry of what R4 itself defines. It is read on first use, and a
-// definition is parsed when it is first asked for.
+// core is the registry of what R4 itself defines. It is read on first use.
 var core = sync.OnceValue(func() *Registry {
 	r := newRegistry()
 	z, err := gzip.NewReader(bytes.NewReader(baseGZ))
@@ -30,7 +29,7 @@ var core = sync.OnceValue(func() *Registry {
 	for line := range bytes.Lines(text) {
 		f := bytes.SplitN(bytes.TrimSuffix(line, []byte("\n")), []byte("\t"), 4)
 		res := Resource{Type: string(f[0]), URL: string(f[1]), Version: string(f[2]), JSON: f[3]}
-		e := &entry{res: res, unread: true}
+		e := &entry{res: res}
 		r.order = append(r.order, e)
 		r.byURL[res.URL] = append(r.byURL[res.URL], e)
 	}

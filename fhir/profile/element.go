@@ -145,7 +145,7 @@ func (e *Element) Slice(name string) *Element {
 		if s.SliceName == name {
 			return s
 		}
-		if strings.HasPrefix(name, s.SliceName+"/") {
+		if n := len(s.SliceName); len(name) > n && name[n] == '/' && name[:n] == s.SliceName {
 			return s.Slice(name)
 		}
 	}
@@ -205,9 +205,13 @@ func propsOf(types []r4.TypeID, name string) (props []r4.ElementID, choice strin
 	return props, choice, variant
 }
 
-// concrete gives the types that values of t have: for the abstract resource types
-// those derived from them.
+// concrete gives the types whose elements values of t have: for the abstract
+// resource types those derived from them, for a primitive Element, since its id and
+// extensions are there.
 func concrete(t r4.TypeID) []r4.TypeID {
+	if r4.TypeAt(t).Kind == r4.KindPrimitive {
+		return []r4.TypeID{r4.TypeElement}
+	}
 	switch t {
 	case r4.TypeResource:
 		return r4.ResourceTypes()

@@ -13,7 +13,7 @@ import (
 // The limits of expansion, package invariant 3.
 const (
 	maxDerivations = 64     // profiles on the way to base R4
-	maxElements    = 20_000 // elements and slices of one profile
+	maxElements    = 10_000 // elements and slices of one profile
 	maxSteps       = 64     // steps of a path
 )
 

@@ -53,13 +53,13 @@ type Registry struct {
 // entry is one definition with what was made of it.
 type entry struct {
 	res           Resource
-	unread        bool // what follows is still to be parsed; guarded by Registry.mu
+	read          bool // what follows has been parsed; all of it is guarded by Registry.mu
 	structure     *StructureDefinition
 	valueSet      *valueSetDefinition
 	codeSystem    *codeSystemDefinition
 	questionnaire *Questionnaire
 
-	expanding bool // guarded by Registry.mu, as are all below
+	expanding bool
 	profile   *Profile
 	err       error
 	set       *ValueSet
@@ -77,8 +77,8 @@ func newRegistry() *Registry {
 	return &Registry{byURL: map[string][]*entry{}, globals: map[r4.TypeID][]string{}}
 }
 
-// Add adds a definition; it is not expanded yet, see [Registry.Check]. One of the
-// same type, URL and version takes the place of the earlier one. Definitions of
+// Add adds a definition. It is read when it is first asked for, and expanded then;
+// [Registry.Check] does both for all. One of the same type, URL and version takes the place of the earlier one. Definitions of
 // the types of base R4 are known already and are passed over. The result tells
 // whether anything changed; an error is a [*DefinitionError].
 func (r *Registry) Add(res Resource) (changed bool, err error) {
@@ -89,9 +89,6 @@ func (r *Registry) Add(res Resource) (changed bool, err error) {
 		return false, nil
 	}
 	e := &entry{res: res}
-	if err := e.parse(); err != nil {
-		return false, err
-	}
 	if res.Type == "ImplementationGuide" {
 		if err := r.addGlobals(res); err != nil {
 			return false, &DefinitionError{Resource: res, Reason: err.Error()}
@@ -113,8 +110,12 @@ func (r *Registry) Add(res Resource) (changed bool, err error) {
 	return true, nil
 }
 
-// parse reads the JSON of a definition.
+// parse reads the JSON of a definition, once.
 func (e *entry) parse() error {
+	if e.read {
+		return e.err
+	}
+	e.read = true
 	var into any
 	switch e.res.Type {
 	case "StructureDefinition":
@@ -133,9 +134,9 @@ func (e *entry) parse() error {
 		return nil
 	}
 	if err := json.Unmarshal(e.res.JSON, into); err != nil {
-		return &DefinitionError{Resource: e.res, Reason: err.Error()}
+		e.err = &DefinitionError{Resource: e.res, Reason: err.Error()}
 	}
-	return nil
+	return e.err
 }
 
 // addGlobals notes the profiles that a guide asks of all resources of a type
@@ -210,8 +211,9 @@ func (r *Registry) Questionnaire(canonical string) *Questionnaire {
 	return nil
 }
 
-// find finds a definition of a type by its canonical URL, or nil. What base R4
-// defines is read when it is first found.
+// find finds a definition of a type by its canonical URL and reads it. It gives
+// nil when there is none, and, but for StructureDefinitions, whose fault is told,
+// when it cannot be read.
 func (r *Registry) find(canonical, resourceType string) *entry {
 	url, version, _ := strings.Cut(canonical, "|")
 	url, _, _ = strings.Cut(url, "#")
@@ -219,11 +221,8 @@ func (r *Registry) find(canonical, resourceType string) *entry {
 		if e.res.Type != resourceType || version != "" && e.res.Version != version {
 			continue
 		}
-		if e.unread {
-			e.unread = false
-			if err := e.parse(); err != nil {
-				panic("fhir/profile: base.gz: " + err.Error()) // it is part of the program
-			}
+		if e.parse() != nil && resourceType != "StructureDefinition" {
+			return nil
 		}
 		return e
 	}
@@ -278,8 +277,9 @@ func (r *Registry) Check() []error {
 	defer r.mu.Unlock()
 	var errs []error
 	for _, e := range r.order {
-		var err error
+		err := e.parse()
 		switch {
+		case err != nil:
 		case e.structure != nil && IsProfile(e.structure):
 			_, err = r.expandEntry(e)
 		case e.valueSet != nil:

@@ -129,7 +129,7 @@ func (c *Checker) collect(object fhir.NodeID, f *props) {
 	values, twins := fhir.NoNode, fhir.NoNode
 	for m, end := uint32(object)+1, nodes[object].Next; m < end; m = nodes[m].Next {
 		nd := &nodes[m]
-		if !f.has(nd.Element) || nd.Element == 0 {
+		if !f.has(nd.Element) {
 			continue
 		}
 		if nd.Flags&fhir.FlagTwin != 0 {
@@ -190,18 +190,22 @@ func (c *Checker) collectPairs(values, twins fhir.NodeID) {
 func (c *Checker) invariant(p *plan, n fhir.NodeID, inv *invariant, s scope) {
 	c.steps += 10
 	ok, err := inv.program.Test(c.evaluator, fhirpath.Focus{Tree: c.tree, Node: n, Resource: s.resource, Root: s.root, Bundle: s.bundle})
-	severity, detail := inv.severity, "does not hold: "+inv.human
-	switch {
-	case err != nil:
-		severity, detail = fhir.Warning, "cannot be evaluated: "+err.Error()
-	case ok:
+	if ok && err == nil {
 		return
+	}
+	severity := inv.severity
+	if err != nil {
+		severity = fhir.Warning
 	}
 	if severity <= fhir.Error {
 		c.failed = true
 	}
 	if c.quiet > 0 {
 		return
+	}
+	detail := "does not hold: " + inv.human
+	if err != nil {
+		detail = "cannot be evaluated: " + err.Error()
 	}
 	is := c.issue(p, n, severity, fhir.CodeInvariant, fmt.Sprintf("constraint %s %s", inv.key, detail))
 	is.Constraint = inv.key

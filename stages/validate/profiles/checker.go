@@ -270,35 +270,6 @@ func (c *Checker) find(url string) *compiled {
 // definition has come from the data.
 const maxCached = 10_000
 
-// extensions holds the extensions of a resource against their definitions, where
-// these are known.
-func (c *Checker) extensions(s scope) {
-	nodes := c.tree.Nodes
-	for n, end := uint32(s.resource)+1, nodes[s.resource].Next; n < end; n++ {
-		nd := &nodes[n]
-		if nd.Type != r4.TypeExtension {
-			if nd.Type.IsResourceType() && nd.Kind == fhir.KindObject {
-				n = nd.Next - 1 // it is a subject of its own
-			}
-			continue
-		}
-		if nd.Kind != fhir.KindObject {
-			continue
-		}
-		at := c.tree.Child(fhir.NodeID(n), elExtensionURL)
-		if at == fhir.NoNode {
-			continue
-		}
-		got, ok := c.plans[string(c.text(at))]
-		if !ok {
-			got = c.find(string(c.text(at)))
-		}
-		if got.plan != nil && got.plan.typ == r4.TypeExtension {
-			c.profile(got.plan, fhir.NodeID(n), s)
-		}
-	}
-}
-
 // text gives the decoded value of a string. It is valid until the next call.
 func (c *Checker) text(n fhir.NodeID) []byte {
 	if c.tree.Nodes[n].Flags&fhir.FlagEscaped == 0 {

@@ -20,7 +20,8 @@ func (c *Checker) memberOf(v fhirpath.Value, valueSet string) (is, known bool) {
 	}
 	tree, n := v.Node()
 	if tree == nil {
-		m := set.ContainsCode(v.AppendString(nil))
+		c.buf = v.AppendString(c.buf[:0])
+		m := set.ContainsCode(c.buf)
 		return m == profile.In, m != profile.Unknown
 	}
 	defer c.on(tree)()

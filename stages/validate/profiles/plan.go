@@ -54,7 +54,7 @@ type props struct {
 
 func newProps(list []r4.ElementID) props {
 	if len(list) == 0 {
-		return props{lo: 1}
+		return props{lo: noElement, hi: noElement}
 	}
 	sorted := slices.Clone(list)
 	slices.Sort(sorted)
@@ -66,13 +66,16 @@ func newProps(list []r4.ElementID) props {
 	return p
 }
 
+// noElement is the id of nothing, and not that of an unknown member either.
+const noElement = 0xFFFF
+
+// has is on the path of every member of every object that a profile looks at; it
+// is small enough to be inlined.
 func (p *props) has(e r4.ElementID) bool {
-	if e < p.lo || e > p.hi {
-		return false
-	}
-	if p.list == nil {
-		return true
-	}
+	return e-p.lo <= p.hi-p.lo && (p.list == nil || p.listed(e))
+}
+
+func (p *props) listed(e r4.ElementID) bool {
 	_, ok := slices.BinarySearch(p.list, e)
 	return ok
 }

@@ -1,0 +1,4 @@
+package profile
+
+// CheckCore expands all that R4 itself defines.
+func CheckCore() []error { return core().Check() }

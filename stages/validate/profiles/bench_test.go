@@ -1,0 +1,101 @@
+package profiles_test
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/fhirlake/fhirlake/fhir"
+	"github.com/fhirlake/fhirlake/stages/parse"
+	"github.com/fhirlake/fhirlake/stages/validate"
+	"github.com/fhirlake/fhirlake/stages/validate/profiles"
+)
+
+// record is a resource of NDJSON with what it claims.
+type record struct {
+	subject validate.Subject
+	claims  []string
+}
+
+// records parses the NDJSON files of a folder, a tree for each file.
+func records(tb testing.TB, folder string) (list []record, size int64) {
+	tb.Helper()
+	files, err := filepath.Glob(filepath.Join(dataFolder(tb, folder), "*.ndjson.gz"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, name := range files {
+		text := gunzip(tb, name)
+		size += int64(len(text))
+		t := &fhir.Tree{}
+		t.Reset(text)
+		p := parse.NewParser()
+		lines := bufio.NewScanner(bytes.NewReader(text))
+		lines.Buffer(nil, len(text)+1)
+		start := 0
+		for lines.Scan() {
+			end := start + len(lines.Bytes())
+			if res := p.Parse(t, uint32(start), uint32(end)); res.Root != fhir.NoNode {
+				s := validate.Subject{Tree: t, Record: res.Root, Resource: res.Root, Container: res.Root, Bundle: fhir.NoNode}
+				list = append(list, record{s, claimed(t, res.Root)})
+			}
+			start = end + 1
+		}
+	}
+	return list, size
+}
+
+func gunzip(tb testing.TB, name string) []byte {
+	tb.Helper()
+	f, err := os.Open(name)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	text, err := io.ReadAll(z)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return text
+}
+
+func usCore(tb testing.TB) *profiles.Set {
+	tb.Helper()
+	return profiles.NewSet(load(tb, filepath.Join(dataFolder(tb, "validation"), "us-core-3.1.0.ndjson.gz")))
+}
+
+// BenchmarkUSCore checks synthea-120, whose resources claim US Core profiles:
+// the profiles alone, without parsing and base validation.
+func BenchmarkUSCore(b *testing.B) {
+	list, size := records(b, "synthea-120")
+	c := profiles.NewChecker(usCore(b))
+	issues := 0
+	report := func(fhir.Issue) { issues++ }
+	b.SetBytes(size)
+	b.ReportAllocs()
+	for b.Loop() {
+		for i := range list {
+			c.Check(list[i].subject, list[i].claims, report)
+		}
+	}
+	b.ReportMetric(float64(issues)/float64(b.N), "issues/op")
+	b.ReportMetric(b.Elapsed().Seconds()*1000/(float64(size)/1e6*float64(b.N)), "ms/MB")
+}
+
+// BenchmarkLoadUSCore reads the definitions, expands and compiles them all.
+func BenchmarkLoadUSCore(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if faults, _ := usCore(b).Check(); len(faults) > 0 {
+			b.Fatal(faults)
+		}
+	}
+}
