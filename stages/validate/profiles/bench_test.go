@@ -40,8 +40,7 @@ func records(tb testing.TB, folder string) (list []record, size int64) {
 		for lines.Scan() {
 			end := start + len(lines.Bytes())
 			if res := p.Parse(t, uint32(start), uint32(end)); res.Root != fhir.NoNode {
-				s := validate.Subject{Tree: t, Record: res.Root, Resource: res.Root, Container: res.Root, Bundle: fhir.NoNode}
-				list = append(list, record{s, claimed(t, res.Root)})
+				list = append(list, record{subject(t, res.Root), claimed(t, res.Root)})
 			}
 			start = end + 1
 		}

@@ -39,8 +39,7 @@ func newBindings(r *profile.Registry, b *profile.Binding, base *r4.Binding) []bi
 			out = append(out, n)
 		}
 	}
-	inBase := base.CodeSet != 0 && base.Strength == r4.BindingRequired && b.Strength == "required" && r4.CodeSetAt(base.CodeSet).URL == withoutVersion(b.ValueSet)
-	if b.ValueSet != "" && !inBase {
+	if b.ValueSet != "" && !repeats(b, base) {
 		add(b.Strength, b.ValueSet)
 	}
 	for _, a := range b.Additional {
@@ -51,6 +50,21 @@ func newBindings(r *profile.Registry, b *profile.Binding, base *r4.Binding) []bi
 		}
 	}
 	return out
+}
+
+// repeats tells whether a binding is that of base R4, which a snapshot repeats. One
+// that base R4 requires and has no codes of is not left to it.
+func repeats(b *profile.Binding, base *r4.Binding) bool {
+	if base.ValueSet != withoutVersion(b.ValueSet) {
+		return false
+	}
+	switch b.Strength {
+	case "required":
+		return base.Strength == r4.BindingRequired && base.CodeSet != 0
+	case "extensible":
+		return base.Strength == r4.BindingExtensible
+	}
+	return true
 }
 
 // bind checks the code, Coding, CodeableConcept or Quantity n against a value set.

@@ -246,6 +246,9 @@ func (c *Checker) conformsToOne(list []typeProfiles, n fhir.NodeID, s scope) pro
 		if !derives(c.tree.Nodes[n].Type, list[i].typ) {
 			continue
 		}
+		if len(list[i].urls) == 0 {
+			return profile.In
+		}
 		for _, url := range list[i].urls {
 			asked = true
 			if out = best(out, c.conforms(url, n, s)); out == profile.In {

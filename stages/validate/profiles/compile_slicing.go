@@ -77,6 +77,7 @@ func urlSlices(e *profile.Element, s *slicing) map[string]int {
 type place struct {
 	elements []*profile.Element
 	types    []r4.TypeID
+	targets  []string        // of a reference that was followed: the profiles of what it leads to
 	value    json.RawMessage // what a fixed or pattern value further up says; nil for nothing
 	exact    bool
 }
@@ -196,23 +197,7 @@ func (k *compiler) down(at place, s profile.Step) place {
 		next.types = []r4.TypeID{s.Type}
 		return next
 	case profile.StepResolve:
-		next.types = nil
-		for _, e := range at.elements {
-			ref := e.TypeRef(r4.TypeReference)
-			if ref == nil || len(next.types) > 0 {
-				continue
-			}
-			for _, url := range ref.TargetProfile {
-				next.types = append(next.types, k.registry.TypeOf(url))
-				if p, err := k.registry.Profile(url); err == nil && len(ref.TargetProfile) == 1 {
-					next.elements = append(next.elements, p.Root)
-				}
-			}
-		}
-		if slices.Contains(next.types, 0) {
-			next.types = nil
-		}
-		return next
+		return k.resolved(at)
 	}
 	var children []*profile.Element
 	for _, e := range at.elements {
@@ -236,6 +221,30 @@ func (k *compiler) down(at place, s profile.Step) place {
 		}
 	}
 	next.value, next.exact = inherited(at, s.Name)
+	return next
+}
+
+// resolved gives the place that the references at a place lead to.
+func (k *compiler) resolved(at place) place {
+	var next place
+	for _, e := range at.elements {
+		if ref := e.TypeRef(r4.TypeReference); ref != nil && len(ref.TargetProfile) > 0 {
+			next.targets = ref.TargetProfile
+			break
+		}
+	}
+	for _, url := range next.targets {
+		t := k.registry.TypeOf(url)
+		if t == 0 {
+			return place{} // what is not known here tells nothing
+		}
+		next.types = append(next.types, t)
+	}
+	if len(next.targets) == 1 {
+		if p, err := k.registry.Profile(next.targets[0]); err == nil {
+			next.elements = append(next.elements, p.Root)
+		}
+	}
 	return next
 }
 
@@ -401,8 +410,12 @@ func (k *compiler) profileMatcher(m *matcher, at place) {
 			}
 		}
 	}
-	if m.kind == matchUnknown && len(m.steps) > 0 && m.steps[len(m.steps)-1].kind == profile.StepResolve && len(at.elements) == 1 {
-		root := at.elements[0]
-		m.kind, m.types = matchProfile, root.ValueTypes()
+	for i, url := range at.targets {
+		m.kind, m.types = matchProfile, at.types
+		tp := typeProfiles{typ: at.types[i]}
+		if !profile.IsBase(url) {
+			tp.urls = []string{url}
+		}
+		m.profiles = append(m.profiles, tp)
 	}
 }

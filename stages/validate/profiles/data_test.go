@@ -88,6 +88,11 @@ func check(c *profiles.Checker, t *fhir.Tree, root fhir.NodeID, also ...string) 
 	return out
 }
 
+// subject is a resource that is a record of its own.
+func subject(t *fhir.Tree, root fhir.NodeID) validate.Subject {
+	return validate.Subject{Tree: t, Record: root, Resource: root, Container: root, Bundle: fhir.NoNode}
+}
+
 func claimed(t *fhir.Tree, n fhir.NodeID) []string {
 	meta := t.Child(n, t.Nodes[n].Type.ElementByName("meta"))
 	if meta == fhir.NoNode {

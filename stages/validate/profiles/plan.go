@@ -81,7 +81,7 @@ func (p *props) listed(e r4.ElementID) bool {
 }
 
 // typeProfiles are the profiles that values of a type must conform to, one of
-// them at least.
+// them at least; with none any value will do.
 type typeProfiles struct {
 	typ  r4.TypeID // an abstract type stands for all that derive from it
 	urls []string
