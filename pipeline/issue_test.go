@@ -2,6 +2,7 @@ package pipeline_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -86,5 +87,31 @@ func TestRunCountsFlawedAndWarnedRecords(t *testing.T) {
 		if diff := cmp.Diff(want, counts{f.Rejected, f.Unchanged, f.Flawed, f.Warned}); diff != "" {
 			t.Errorf("lenient %v (-want +got):\n%s", lenient, diff)
 		}
+	}
+}
+
+// issues is a stage that gives every record many issues.
+func issues(n int) step {
+	return step{"issues", func(_ context.Context, b *pipeline.Batch) error {
+		for range n {
+			b.AddIssue(0, fhir.Issue{Severity: fhir.Error, Diagnostics: strings.Repeat("x", 1000)})
+		}
+		return nil
+	}}
+}
+
+func TestIssuesCountAsMemoryOfTheirBatch(t *testing.T) {
+	var peak [2]int64
+	for i, n := range []int{0, 500} {
+		f, err := pipeline.Run(context.Background(), pipeline.Config{
+			Source: &counter{n: 3, size: 16}, Stages: []pipeline.Stage{issues(n)}, Workers: 1, Lenient: true,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		peak[i] = f.PeakInFlight
+	}
+	if more := peak[1] - peak[0]; more < 500*1000 {
+		t.Errorf("500 issues of 1000 bytes count as %d bytes", more)
 	}
 }

@@ -98,9 +98,21 @@ const batchOverhead = 16 << 10
 
 // memory is what the batch holds.
 func (b *Batch) memory() int64 {
-	return batchOverhead + int64(cap(b.Data)) +
+	return batchOverhead + int64(cap(b.Data)) + b.issueMemory() +
 		int64(cap(b.Records))*int64(unsafe.Sizeof(Record{})) +
 		int64(cap(b.Tree.Nodes))*int64(unsafe.Sizeof(fhir.Node{}))
+}
+
+// issueMemory is that of the issues with their texts, and of what sinks make of
+// them: a report and an annotation. It may be 60 times that of a batch of hostile
+// records.
+func (b *Batch) issueMemory() int64 {
+	n := int64(cap(b.Issues)) * int64(unsafe.Sizeof(RecordIssue{}))
+	for i := range b.Issues {
+		is := &b.Issues[i]
+		n += 3 * int64(len(is.Expression)+len(is.Diagnostics)+len(is.Constraint)+len(is.Profile))
+	}
+	return n
 }
 
 // pool keeps released batches. It has at most as many as were in flight at

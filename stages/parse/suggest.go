@@ -11,8 +11,9 @@ func suggestElement(typ r4.TypeID, key string) string {
 	if name, ok := strings.CutPrefix(key, "_"); ok && typ.ElementByName(name) != 0 {
 		return "; only a primitive element has a '_' companion"
 	}
-	var names []string
-	for _, e := range r4.Elements(typ) {
+	elements := r4.Elements(typ)
+	names := make([]string, 0, len(elements))
+	for _, e := range elements {
 		if e.Choice == key {
 			return "; a choice names its type, as in '" + e.Name + "'"
 		}
