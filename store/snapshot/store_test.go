@@ -23,7 +23,8 @@ func testIDs(prefix string) func() string {
 	return func() string { n++; return fmt.Sprintf("%s-%d", prefix, n) }
 }
 
-// addSegment writes a segment whose files hold text in place of real data.
+// addSegment writes a segment whose files hold text in place of real data. One of
+// Patient has annotations.
 func addSegment(t *testing.T, b *Builder, resourceType string, rows int64) *SegmentBuilder {
 	t.Helper()
 	s := b.Open(resourceType)
@@ -39,6 +40,18 @@ func addSegment(t *testing.T, b *Builder, resourceType string, rows int64) *Segm
 		}
 	}
 	s.Rows = rows
+	if resourceType == "Patient" {
+		a := Annotation{Kind: Issues, Rows: 1}
+		w, err := s.CreateAnnotations(a.Kind, 1, &a.File)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(w, "issues of %s", s.ID)
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s.Annotations = append(s.Annotations, a)
+	}
 	return s
 }
 
@@ -245,7 +258,7 @@ func TestPruneSparesBuilders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"files/Patient/first-1.2.superseded", "files/Patient/first-1.ndjson.zst", "files/Patient/first-1.parquet"}
+	want := []string{"files/Patient/first-1.1.issues.zst", "files/Patient/first-1.2.superseded", "files/Patient/first-1.ndjson.zst", "files/Patient/first-1.parquet"}
 	var files []string
 	for _, r := range removed {
 		if strings.HasPrefix(r, "files/") {
