@@ -294,6 +294,23 @@ func TestReferences(t *testing.T) {
 			[]string{"error Bundle.entry[2].resource.focus[0]: what the reference leads to is a Patient that does not keep to the profile; expected http://example.org/named"},
 		},
 		{
+			"elsewhere and wanted contained", observation(`{"path":"Observation.subject","type":[{"code":"Reference","aggregation":["contained"]}]}`), with(`{"reference":"Patient/1"}`, ""),
+			[]string{"error Observation.subject: the reference leads out of the resource; expected what it leads to to be contained"},
+		},
+		{
+			"contained and wanted elsewhere", observation(`{"path":"Observation.subject","type":[{"code":"Reference","aggregation":["referenced","bundled"]}]}`), with(`{"reference":"#a"}`, `,"contained":[{"resourceType":"Patient","id":"a"}]`),
+			[]string{"error Observation.subject: what the reference leads to is contained; the profile wants it elsewhere"},
+		},
+		{
+			"not in the Bundle and wanted there",
+			[]string{
+				structure("http://example.org/p", "Bundle", ""),
+				structure("http://example.org/o", "Observation", `{"path":"Observation.subject","type":[{"code":"Reference","aggregation":["bundled"]}]},{"path":"Observation.focus","type":[{"code":"Reference","aggregation":["bundled"]}]}`),
+			},
+			strings.Replace(bundle(`{"resourceType":"Patient","id":"1"}`), `"Patient/1"}`, `"Patient/2"}`, 1),
+			[]string{"error Bundle.entry[2].resource.subject: what the reference leads to is not in the Bundle; the profile wants it there"},
+		},
+		{
 			"a circle of references ends",
 			observation(`{"path":"Observation.hasMember","type":[{"code":"Reference","targetProfile":["http://example.org/p"]}]},{"path":"Observation.value[x]","min":1}`),
 			`{"resourceType":"Observation","status":"final","code":{"text":"x"},"valueBoolean":true,"hasMember":[{"reference":"#a"}],"contained":[

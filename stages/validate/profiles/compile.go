@@ -39,7 +39,7 @@ func (k *compiler) plan() (*plan, error) {
 	p := &plan{url: k.profile.URL, typ: k.profile.Type, context: k.profile.Definition.Context}
 	p.root = k.rules(k.profile.Root, &profile.Element{})
 	if p.root == nil {
-		p.root = &rules{element: k.profile.Root.ID}
+		p.root = &rules{}
 	}
 	return p, k.err
 }
@@ -48,7 +48,7 @@ func (k *compiler) plan() (*plan, error) {
 // R4 and beyond over. That is the element which e is a slice of, or the same child
 // of it: values are held to it too, and snapshots repeat in a slice what it says.
 func (k *compiler) rules(e, over *profile.Element) *rules {
-	r := &rules{element: e.ID}
+	r := &rules{}
 	if e.MaxLength != over.MaxLength {
 		r.maxLength = e.MaxLength
 	}

@@ -20,8 +20,6 @@ type plan struct {
 
 // rules are what a profile asks of each value of an element, beyond base R4.
 type rules struct {
-	element string // its id in the profile
-
 	types      []r4.TypeID // of a resource; empty for any
 	fixed      *pattern
 	pattern    *pattern

@@ -12,10 +12,22 @@ import (
 
 // targets are what a Reference may lead to (ElementDefinition.type.targetProfile).
 type targets struct {
-	list    []target
-	bundled bool // the target must be in the Bundle (type.aggregation)
-	shown   string
+	list  []target // empty: any
+	kinds kinds    // 0: any
+	shown string
 }
+
+// kinds are the ways in which a reference may lead to its target
+// (ElementDefinition.type.aggregation).
+type kinds uint8
+
+const (
+	contained  kinds = 1 << iota // within the same resource
+	bundled                      // within the same Bundle
+	referenced                   // elsewhere, too
+)
+
+var kindNames = map[string]kinds{"contained": contained, "bundled": bundled, "referenced": referenced}
 
 // target is one allowed target.
 type target struct {
@@ -27,16 +39,17 @@ type target struct {
 // newTargets gives what an element asks of references beyond base R4; nil for
 // nothing.
 func newTargets(r *profile.Registry, ref *profile.TypeRef, base []r4.TypeID) *targets {
-	if ref == nil || len(ref.TargetProfile) == 0 {
-		return nil
+	t := &targets{}
+	for _, a := range ref.Aggregation {
+		t.kinds |= kindNames[a]
 	}
-	t := &targets{bundled: len(ref.Aggregation) == 1 && ref.Aggregation[0] == "bundled"}
 	var names []string
-	narrower := t.bundled
+	narrower := false
 	for _, url := range ref.TargetProfile {
 		x := target{url: url, typ: r.TypeOf(url), base: profile.IsBase(url)}
 		if x.base && x.typ == r4.TypeResource {
-			return nil
+			narrower, t.list = false, nil
+			break
 		}
 		narrower = narrower || !x.base
 		t.list = append(t.list, x)
@@ -46,9 +59,12 @@ func newTargets(r *profile.Registry, ref *profile.TypeRef, base []r4.TypeID) *ta
 		return slices.ContainsFunc(t.list, func(x target) bool { return x.base && derives(b, x.typ) })
 	}
 	for _, b := range base {
-		narrower = narrower || !allowed(b)
+		narrower = narrower || len(t.list) > 0 && !allowed(b)
 	}
 	if !narrower && len(base) > 0 {
+		t.list = nil
+	}
+	if len(t.list) == 0 && t.kinds == 0 {
 		return nil
 	}
 	t.shown = show([]byte(strings.Join(names, ", ")))
@@ -143,7 +159,10 @@ func (c *Checker) containedBy(root fhir.NodeID, id []byte) fhir.NodeID {
 // targets checks where a Reference leads.
 func (c *Checker) targets(p *plan, n fhir.NodeID, t *targets, s scope) {
 	to := c.follow(n, s)
-	if to.typ == 0 {
+	if t.kinds != 0 && !c.leadsAs(p, n, t.kinds, to, s) {
+		return
+	}
+	if to.typ == 0 || len(t.list) == 0 {
 		return
 	}
 	possible, unknown := false, false
@@ -168,14 +187,34 @@ func (c *Checker) targets(p *plan, n fhir.NodeID, t *targets, s scope) {
 		}
 	}
 	switch {
-	case unknown && t.bundled && !possible && to.node != fhir.NoNode:
-		c.fault(p, n, fhir.CodeStructure, "the profile asks for what is in the Bundle to be checked, and none of %s is known here", t.shown)
+	case unknown && !possible && t.kinds != 0 && t.kinds&referenced == 0 && to.node != fhir.NoNode:
+		// What the profile wants at hand it wants checked.
+		c.fault(p, n, fhir.CodeNotFound, "what the reference leads to cannot be checked: none of %s is known here", t.shown)
 	case unknown:
 	case !possible:
 		c.fault(p, n, fhir.CodeStructure, "reference is to a %s; expected %s", to.typ, t.shown)
 	default:
 		c.fault(p, n, fhir.CodeStructure, "what the reference leads to is a %s that does not keep to the profile; expected %s", to.typ, t.shown)
 	}
+}
+
+// leadsAs checks the way in which a reference leads to its target. Without a
+// Bundle it cannot be told what is in it.
+func (c *Checker) leadsAs(p *plan, n fhir.NodeID, want kinds, to lead, s scope) bool {
+	if c.tree.Child(n, elReferenceReference) == fhir.NoNode {
+		return true
+	}
+	switch {
+	case to.local && want&contained == 0:
+		c.fault(p, n, fhir.CodeStructure, "what the reference leads to is contained; the profile wants it elsewhere")
+	case !to.local && want == contained:
+		c.fault(p, n, fhir.CodeStructure, "the reference leads out of the resource; expected what it leads to to be contained")
+	case !to.local && want&referenced == 0 && to.node == fhir.NoNode && s.bundle != fhir.NoNode:
+		c.fault(p, n, fhir.CodeNotFound, "what the reference leads to is not in the Bundle; the profile wants it there")
+	default:
+		return true
+	}
+	return false
 }
 
 // entry finds the resource of an entry of the Bundle by its fullUrl, or, for a
