@@ -8,8 +8,10 @@ package profiles
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -27,25 +29,72 @@ const fileName = "definitions.ndjson.gz"
 // ErrReadOnly says that this process does not own the root.
 var ErrReadOnly = errors.New("this process does not own the root")
 
+// index is the first line of the file: what the others are, so that they need not
+// be parsed to be found.
+type index struct {
+	ResourceType string  `json:"resourceType"` // indexType, which no resource has: other readers pass over it
+	Version      int     `json:"version"`
+	Definitions  []entry `json:"definitions"`
+}
+
+type entry struct {
+	Type    string `json:"type"`
+	URL     string `json:"url"`
+	Version string `json:"version,omitempty"`
+	Name    string `json:"name,omitempty"`
+	Bytes   int    `json:"bytes"` // of the line, without its end
+}
+
+const (
+	indexType = "fhirlake-definitions"
+	version   = 1
+)
+
 // Load reads the definitions of a root; there may be none. It works beside an
-// owner: the file is always whole.
+// owner: the file is always whole. A definition is parsed when it is needed.
 func Load(r *root.Root) (*profile.Registry, error) {
-	reg := profile.NewRegistry()
 	name := filepath.Join(r.ProfilesDir(), fileName)
-	f, err := os.Open(name)
+	packed, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return reg, nil
+		return profile.NewRegistry(), nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("load profiles: %w", err)
 	}
-	defer f.Close()
-	err = profile.ReadFrom(f, name, func(res profile.Resource) error {
-		_, err := reg.Add(res)
-		return err
-	})
+	reg, err := decode(packed)
 	if err != nil {
-		return nil, fmt.Errorf("load profiles: %w", err)
+		return nil, fmt.Errorf("load profiles: %s is damaged: %w; remove it and add the profiles again", name, err)
+	}
+	return reg, nil
+}
+
+func decode(packed []byte) (*profile.Registry, error) {
+	z, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(z)
+	if err != nil {
+		return nil, err
+	}
+	first, text, _ := bytes.Cut(text, []byte("\n"))
+	var x index
+	if err := json.Unmarshal(first, &x); err != nil {
+		return nil, err
+	}
+	if x.ResourceType != indexType || x.Version != version {
+		return nil, fmt.Errorf("it has version %d of the format; this program knows %d", x.Version, version)
+	}
+	reg := profile.NewRegistry()
+	for i, e := range x.Definitions {
+		if e.Bytes < 0 || e.Bytes >= len(text) || text[e.Bytes] != '\n' {
+			return nil, fmt.Errorf("line %d is not as long as the index says", i+2)
+		}
+		res := profile.Resource{Type: e.Type, URL: e.URL, Version: e.Version, Name: e.Name, JSON: text[:e.Bytes:e.Bytes]}
+		if _, err := reg.Add(res); err != nil {
+			return nil, err
+		}
+		text = text[e.Bytes+1:]
 	}
 	return reg, nil
 }
@@ -77,8 +126,15 @@ func encode(list []profile.Resource) ([]byte, error) {
 	sorted := slices.SortedFunc(slices.Values(list), func(a, b profile.Resource) int {
 		return slices.CompareFunc([]string{a.Type, a.URL, a.Version}, []string{b.Type, b.URL, b.Version}, strings.Compare)
 	})
+	x := index{ResourceType: indexType, Version: version, Definitions: []entry{}}
+	for _, d := range sorted {
+		x.Definitions = append(x.Definitions, entry{d.Type, d.URL, d.Version, d.Name, len(d.JSON)})
+	}
 	var out bytes.Buffer
 	z := gzip.NewWriter(&out)
+	if err := json.NewEncoder(z).Encode(&x); err != nil {
+		return nil, err
+	}
 	for i := range sorted {
 		if _, err := z.Write(append(slices.Clip(sorted[i].JSON), '\n')); err != nil {
 			return nil, err

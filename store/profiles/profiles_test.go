@@ -1,9 +1,12 @@
 package profiles_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -88,5 +91,34 @@ func TestADamagedFileIsNamed(t *testing.T) {
 	}
 	if _, err := profiles.Load(r); err == nil {
 		t.Error("no error")
+	}
+}
+
+func TestWhatDoesNotFitTheIndexIsDamage(t *testing.T) {
+	dir := t.TempDir()
+	r := open(t, dir, true)
+	if err := os.MkdirAll(filepath.Join(dir, "profiles"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"another version": `{"resourceType":"fhirlake-definitions","version":2}` + "\n",
+		"no index":        `{"resourceType":"ValueSet","url":"http://example.org/a"}` + "\n",
+		"long line":       `{"resourceType":"fhirlake-definitions","version":1,"definitions":[{"type":"ValueSet","url":"u","bytes":99}]}` + "\n{}\n",
+		"wrong length":    `{"resourceType":"fhirlake-definitions","version":1,"definitions":[{"type":"ValueSet","url":"u","bytes":1}]}` + "\n{}\n",
+	} {
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b)
+		if _, err := z.Write([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		if err := z.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "profiles", "definitions.ndjson.gz"), b.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := profiles.Load(r); err == nil || !strings.Contains(err.Error(), "is damaged") {
+			t.Errorf("%s: got %v", name, err)
+		}
 	}
 }
