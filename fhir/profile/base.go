@@ -8,6 +8,8 @@ import (
 	"sync"
 )
 
+//go:generate go run ./gen
+
 // baseGZ holds the profiles, extensions, value sets and code systems of FHIR R4
 // (4.0.1, CC0), without their prose; the program in gen writes it.
 //

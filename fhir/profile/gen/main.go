@@ -6,7 +6,8 @@
 //	npm pack hl7.fhir.r4.examples@4.0.1
 //	go run ./gen -package hl7.fhir.r4.examples-4.0.1.tgz
 //
-// in the folder fhir/profile. The output is gzip; its first line names source and
+// in the folder fhir/profile, or with FHIRLAKE_R4_PACKAGE naming the archive and
+// `go generate`. The output is gzip; its first line names source and
 // licence, each further one is a definition: type, URL, version and JSON, with
 // tabs between them, sorted.
 package main
@@ -26,11 +27,11 @@ import (
 )
 
 func main() {
-	archive := flag.String("package", "", "archive of hl7.fhir.r4.examples@4.0.1 (.tgz)")
+	archive := flag.String("package", os.Getenv("FHIRLAKE_R4_PACKAGE"), "archive of hl7.fhir.r4.examples@4.0.1 (.tgz); the default is $FHIRLAKE_R4_PACKAGE")
 	out := flag.String("out", "base.gz", "file to write")
 	flag.Parse()
 	if *archive == "" {
-		fmt.Fprintln(os.Stderr, "gen: no package: give -package (see the comment of gen/main.go)")
+		fmt.Fprintln(os.Stderr, "gen: no package: give -package or set FHIRLAKE_R4_PACKAGE (see the comment of gen/main.go)")
 		os.Exit(2)
 	}
 	text, err := generate(*archive)

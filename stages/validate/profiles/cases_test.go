@@ -38,6 +38,11 @@ type expectedIssue struct{ Text string }
 // server, which are not here.
 func (e expectedIssue) needsServer() bool { return strings.HasPrefix(e.Text, "Wrong Display Name") }
 
+// reasons say why results differ from the suite's.
+var reasons = map[string]string{
+	"ab-list-slicing": "the error is of a link within the narrative that leads nowhere, which base validation is to find",
+}
+
 // The table of results may only improve: a case agrees when an error is found
 // where the suite expects one, and none where it expects none.
 func TestProfileCases(t *testing.T) {
@@ -60,6 +65,12 @@ func TestProfileCases(t *testing.T) {
 			agree++
 		}
 		fmt.Fprintf(&got, "%s %s: %d errors expected", result, c.Name, want)
+		if result == "differs" {
+			if reasons[c.Name] == "" {
+				t.Errorf("%s differs from the suite without a reason", c.Name)
+			}
+			fmt.Fprintf(&got, "; %s", reasons[c.Name])
+		}
 		for _, is := range found {
 			if is.Severity <= fhir.Error {
 				fmt.Fprintf(&got, "\n    %s: %s", is.Expression, is.Diagnostics)
