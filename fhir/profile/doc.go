@@ -1,6 +1,6 @@
 // Package profile is what users add to base R4: StructureDefinitions, ValueSets,
 // CodeSystems, Questionnaires and the global profiles of ImplementationGuides. It
-// owns how definitions are read ([Reader]), found by canonical URL and version
+// owns how definitions are read ([Read]), found by canonical URL and version
 // ([Registry]), expanded into element trees ([Profile]) and how membership in a
 // value set is answered ([ValueSet]). What R4 itself defines beside its types (the
 // vital signs, the extensions, value sets and code systems) is known without being

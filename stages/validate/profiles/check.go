@@ -50,8 +50,34 @@ func (c *Checker) value(p *plan, r *rules, it item, s scope) {
 	if object != fhir.NoNode && c.tree.Nodes[object].Type.IsResourceType() && object != s.resource {
 		s = c.inside(object, s)
 	}
+	base := len(c.members)
+	for range r.fields {
+		c.members = append(c.members, item{fhir.NoNode, fhir.NoNode})
+	}
+	if object != fhir.NoNode {
+		c.assign(object, r, c.members[base:])
+	}
 	for i := range r.fields {
-		c.field(p, n, object, &r.fields[i], s)
+		c.field(p, n, c.members[base+i], &r.fields[i], s)
+	}
+	c.members = c.members[:base]
+}
+
+// assign finds the members of object that belong to the fields of r, in one pass
+// over them; into has one place for each field.
+func (c *Checker) assign(object fhir.NodeID, r *rules, into []item) {
+	nodes := c.tree.Nodes
+	for m, end := uint32(object)+1, nodes[object].Next; m < end; m = nodes[m].Next {
+		nd := &nodes[m]
+		i := r.fieldOf(nd.Element)
+		if i < 0 {
+			continue
+		}
+		if nd.Flags&fhir.FlagTwin != 0 {
+			into[i].twin = fhir.NodeID(m)
+		} else {
+			into[i].value = fhir.NodeID(m)
+		}
 	}
 }
 
@@ -93,13 +119,11 @@ func (c *Checker) allowed(n fhir.NodeID, types []r4.TypeID) bool {
 	return false
 }
 
-// field holds the members of object, which may be NoNode, that a field names
-// against it. n is the value that the object belongs to, for messages.
-func (c *Checker) field(p *plan, n, object fhir.NodeID, f *field, s scope) {
+// field holds the values of a member, and its twins, against a field. n is the
+// value that they belong to, for messages.
+func (c *Checker) field(p *plan, n fhir.NodeID, m item, f *field, s scope) {
 	base := len(c.items)
-	if object != fhir.NoNode {
-		c.collect(object, &f.props)
-	}
+	c.collect(m)
 	items := c.items[base:]
 	if len(items) < f.min {
 		c.fault(p, n, fhir.CodeRequired, "found %d of element %s; expected at least %d", len(items), f.name, f.min)
@@ -122,40 +146,24 @@ func (c *Checker) field(p *plan, n, object fhir.NodeID, f *field, s scope) {
 	c.items = c.items[:base]
 }
 
-// collect appends the values that object holds for an element, twins with them, to
-// c.items.
-func (c *Checker) collect(object fhir.NodeID, f *props) {
+// collect appends the values of a member, each with its twin, to c.items.
+func (c *Checker) collect(m item) {
 	nodes := c.tree.Nodes
-	values, twins := fhir.NoNode, fhir.NoNode
-	for m, end := uint32(object)+1, nodes[object].Next; m < end; m = nodes[m].Next {
-		nd := &nodes[m]
-		if !f.has(nd.Element) {
-			continue
-		}
-		if nd.Flags&fhir.FlagTwin != 0 {
-			twins = fhir.NodeID(m)
+	switch {
+	case m.twin != fhir.NoNode:
+		if nodes[m.twin].Kind == fhir.KindArray {
+			c.collectPairs(m.value, m.twin)
 		} else {
-			values = fhir.NodeID(m)
+			c.items = append(c.items, m)
 		}
-	}
-	if twins == fhir.NoNode {
-		if values == fhir.NoNode {
-			return
-		}
-		if nodes[values].Kind != fhir.KindArray {
-			c.items = append(c.items, item{values, fhir.NoNode})
-			return
-		}
-		for v := c.tree.FirstChild(values); v != fhir.NoNode; v = c.tree.NextSibling(values, v) {
+	case m.value == fhir.NoNode:
+	case nodes[m.value].Kind != fhir.KindArray:
+		c.items = append(c.items, m)
+	default:
+		for v := c.tree.FirstChild(m.value); v != fhir.NoNode; v = c.tree.NextSibling(m.value, v) {
 			c.items = append(c.items, item{v, fhir.NoNode})
 		}
-		return
 	}
-	if nodes[twins].Kind != fhir.KindArray {
-		c.items = append(c.items, item{values, twins})
-		return
-	}
-	c.collectPairs(values, twins)
 }
 
 // collectPairs appends the items of an array of values, which may be NoNode, and
@@ -189,7 +197,8 @@ func (c *Checker) collectPairs(values, twins fhir.NodeID) {
 // is the fault of the profile and a warning.
 func (c *Checker) invariant(p *plan, n fhir.NodeID, inv *invariant, s scope) {
 	c.steps += 10
-	ok, err := inv.program.Test(c.evaluator, fhirpath.Focus{Tree: c.tree, Node: n, Resource: s.resource, Root: s.root, Bundle: s.bundle})
+	ok, err := inv.program.Test(c.evaluator(), fhirpath.Focus{Tree: c.tree, Node: n, Resource: s.resource, Root: s.root, Bundle: s.bundle})
+	c.evaluating--
 	if ok && err == nil {
 		return
 	}
@@ -251,7 +260,7 @@ func (c *Checker) conformsToOne(list []typeProfiles, n fhir.NodeID, s scope) pro
 		}
 		for _, url := range list[i].urls {
 			asked = true
-			if out = best(out, c.conforms(url, n, s)); out == profile.In {
+			if out = either(out, c.conforms(url, n, s)); out == profile.In {
 				return out
 			}
 		}

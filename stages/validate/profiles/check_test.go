@@ -187,6 +187,12 @@ func TestValues(t *testing.T) {
 			`{"resourceType":"Patient","identifier":[{"type":{"coding":[{"system":"http://example.org/c","code":"red"}]}}]}`,
 			[]string{"error Patient: constraint p-2 does not hold: conforms"},
 		},
+		{
+			"invariants of a profile that an invariant asks about",
+			append(patient(`{"path":"Patient","constraint":[{"key":"p-1","severity":"error","human":"conforms","expression":"name.where(%resource.conformsTo('http://example.org/q')).count() = 2"}]}`),
+				structure("http://example.org/q", "Patient", `{"path":"Patient","constraint":[{"key":"q-1","severity":"error","human":"x","expression":"name.given.where($this.length() > 1).count() = 3 and conformsTo('http://example.org/p')"}]}`)),
+			`{"resourceType":"Patient","name":[{"given":["Ada","Bea"]},{"given":["Cid"]}]}`, nil,
+		},
 	} {
 		c.run(t)
 	}
@@ -417,5 +423,24 @@ func TestExtensions(t *testing.T) {
 		},
 	} {
 		c.run(t)
+	}
+}
+
+func TestConformsToServesOthers(t *testing.T) {
+	c := profiles.NewChecker(profiles.NewSet(registry(t, patient(`{"path":"Patient.name","min":1}`)...)))
+	for _, x := range []struct {
+		resource, url   string
+		conforms, known bool
+	}{
+		{`{"resourceType":"Patient","name":[{"text":"A"}]}`, "http://example.org/p", true, true},
+		{`{"resourceType":"Patient","active":true}`, "http://example.org/p", false, true},
+		{`{"resourceType":"Patient","active":true}`, "http://example.org/none", false, false},
+		{`{"resourceType":"Patient","active":true}`, "http://hl7.org/fhir/StructureDefinition/DomainResource", true, true},
+		{`{"resourceType":"Patient","active":true}`, "http://hl7.org/fhir/StructureDefinition/Group", false, true},
+	} {
+		tr, root := tree(t, []byte(x.resource))
+		if conforms, known := c.ConformsTo(tr, root, x.url); conforms != x.conforms || known != x.known {
+			t.Errorf("%s, %s: got %v, %v", x.resource, x.url, conforms, known)
+		}
 	}
 }

@@ -46,6 +46,7 @@ type compiled struct {
 	plan  *plan
 	err   error
 	notes []error
+	note  string // what a Checker says of a profile that has no plan; "" for the types of base R4
 }
 
 // NewSet makes the set of a registry, which must be full: nothing may be added to
@@ -113,9 +114,10 @@ func (s *Set) compiled(canonical string) *compiled {
 // The resources of one record are checked one after the other, nested ones first
 // and the record's root last: what is learnt of one serves the others.
 type Checker struct {
-	set       *Set
-	plans     map[string]*compiled // of this goroutine: no lock, no garbage
-	evaluator *fhirpath.Evaluator
+	set        *Set
+	plans      map[string]*compiled  // of this goroutine: no lock, no garbage
+	evaluators []*fhirpath.Evaluator // one for each level of invariants that ask conformsTo
+	evaluating int                   // levels that are under way
 
 	tree   *fhir.Tree
 	record fhir.NodeID
@@ -128,7 +130,7 @@ type Checker struct {
 	entries  map[string]fhir.NodeID // of the Bundle indexed, by fullUrl and by Type/id
 	indexed  fhir.NodeID
 
-	items           []item  // a stack
+	items, members  []item  // stacks
 	counts          []int32 // a stack
 	buf, system, id []byte  // decoded values
 }
@@ -143,9 +145,7 @@ func (s *Set) NewChecker() validate.Checker { return NewChecker(s) }
 
 // NewChecker makes a checker of a set.
 func NewChecker(s *Set) *Checker {
-	c := &Checker{set: s, plans: map[string]*compiled{}, verdicts: map[question]verdict{}, record: fhir.NoNode, indexed: fhir.NoNode}
-	c.evaluator = fhirpath.NewEvaluator(c.environment())
-	return c
+	return &Checker{set: s, plans: map[string]*compiled{}, verdicts: map[question]verdict{}, record: fhir.NoNode, indexed: fhir.NoNode}
 }
 
 // Check reports where a resource breaks the profiles with the given canonical
@@ -181,7 +181,7 @@ func (c *Checker) begin(s validate.Subject, report func(fhir.Issue)) {
 	}
 	c.tree, c.record, c.report = s.Tree, s.Record, report
 	c.quiet, c.failed = 0, false
-	c.items, c.counts = c.items[:0], c.counts[:0]
+	c.items, c.members, c.counts = c.items[:0], c.members[:0], c.counts[:0]
 }
 
 func (c *Checker) end(s validate.Subject) {
@@ -209,12 +209,13 @@ func (c *Checker) exhausted() bool { return c.steps > maxSteps }
 
 // claimed holds a resource against a profile that it claims.
 func (c *Checker) claimed(url string, n fhir.NodeID, s scope) {
-	if profile.IsBase(url) {
-		return
-	}
 	got := c.find(url)
-	if got.err != nil {
-		c.unchecked(url, n, got.err)
+	if got.plan == nil {
+		if got.note != "" {
+			is := c.issue(nil, n, fhir.Information, fhir.CodeNotFound, got.note)
+			is.Profile = url
+			c.report(is)
+		}
 		return
 	}
 	if t := c.tree.Nodes[n].Type; !derives(t, got.plan.typ) {
@@ -244,13 +245,6 @@ func (c *Checker) claims(n fhir.NodeID, url string) bool {
 	return false
 }
 
-// unchecked tells that a claimed profile is not checked, and why.
-func (c *Checker) unchecked(url string, n fhir.NodeID, err error) {
-	is := c.issue(nil, n, fhir.Information, fhir.CodeNotFound, fmt.Sprintf("profile %s is not checked: %s", show([]byte(url)), err))
-	is.Profile = url
-	c.report(is)
-}
-
 // plan finds the plan of a profile, or nil when it is not known or at fault.
 func (c *Checker) plan(url string) *plan { return c.find(url).plan }
 
@@ -261,8 +255,12 @@ func (c *Checker) find(url string) *compiled {
 	if len(c.plans) >= maxCached {
 		clear(c.plans)
 	}
-	got := c.set.compiled(strings.Clone(url))
-	c.plans[strings.Clone(url)] = got
+	url = strings.Clone(url)
+	got := c.set.compiled(url)
+	if got.plan == nil && !profile.IsBase(url) {
+		got = &compiled{err: got.err, note: fmt.Sprintf("profile %s is not checked: %s", show([]byte(url)), got.err)}
+	}
+	c.plans[url] = got
 	return got
 }
 
@@ -306,8 +304,10 @@ func (c *Checker) note(p *plan, n fhir.NodeID, severity fhir.Severity, code, for
 
 func (c *Checker) issue(p *plan, n fhir.NodeID, severity fhir.Severity, code, text string) fhir.Issue {
 	is := fhir.Issue{Severity: severity, Code: code, Diagnostics: text}
-	is.Expression = string(c.tree.AppendPath(nil, c.record, n))
 	nd := &c.tree.Nodes[n]
+	if is.Expression = nd.Type.String(); n != c.record {
+		is.Expression = string(c.tree.AppendPath(nil, c.record, n))
+	}
 	is.Column = int32(nd.Start-c.tree.Nodes[c.record].Start) + 1
 	if nd.Kind == fhir.KindString {
 		is.Column-- // the quote

@@ -80,6 +80,7 @@ func (k *compiler) rules(e, over *profile.Element) *rules {
 			r.fields = append(r.fields, *f)
 		}
 	}
+	r.indexFields()
 	if r.fixed == nil && r.pattern == nil && len(r.limits) == 0 && r.maxLength == 0 && len(r.bindings) == 0 && r.targets == nil &&
 		len(r.types) == 0 && len(r.profiles) == 0 && len(r.invariants) == 0 && len(r.fields) == 0 {
 		return nil

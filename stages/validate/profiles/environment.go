@@ -6,6 +6,20 @@ import (
 	"github.com/fhirlake/fhirlake/fhirpath"
 )
 
+// maxEvaluating bounds how deep invariants that ask conformsTo lead to others.
+const maxEvaluating = 16
+
+// evaluator begins an evaluation: an invariant may run while another waits for
+// conformsTo, and its evaluator's memory is then in use. The caller ends it by
+// counting c.evaluating down.
+func (c *Checker) evaluator() *fhirpath.Evaluator {
+	if c.evaluating == len(c.evaluators) {
+		c.evaluators = append(c.evaluators, fhirpath.NewEvaluator(c.environment()))
+	}
+	c.evaluating++
+	return c.evaluators[c.evaluating-1]
+}
+
 // environment is what invariants of profiles know: the value sets and the
 // profiles of the registry.
 func (c *Checker) environment() fhirpath.Environment {
@@ -25,14 +39,14 @@ func (c *Checker) memberOf(v fhirpath.Value, valueSet string) (is, known bool) {
 		return m == profile.In, m != profile.Unknown
 	}
 	defer c.on(tree)()
-	m := c.member1(n, set)
+	m := c.isMember(n, set)
 	return m == profile.In, m != profile.Unknown
 }
 
 // conformsTo answers conformsTo() (FHIR R4, 2.9.1.5.1).
 func (c *Checker) conformsTo(v fhirpath.Value, canonical string) (conforms, known bool) {
 	tree, n := v.Node()
-	if tree == nil {
+	if tree == nil || c.evaluating > maxEvaluating {
 		return false, false
 	}
 	return c.ConformsTo(tree, n, canonical)
@@ -45,6 +59,9 @@ func (c *Checker) ConformsTo(tree *fhir.Tree, n fhir.NodeID, canonical string) (
 	if profile.IsBase(canonical) {
 		t := c.set.registry.TypeOf(canonical)
 		return derives(tree.Nodes[n].Type, t), true
+	}
+	if c.report == nil {
+		c.steps = 0 // no check is under way: the answer has a budget of its own
 	}
 	defer c.on(tree)()
 	s := scope{n, n, fhir.NoNode}

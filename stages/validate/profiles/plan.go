@@ -30,6 +30,48 @@ type rules struct {
 	profiles   []typeProfiles
 	invariants []invariant
 	fields     []field
+
+	// first and index find the field of an element: 1 + its place in fields, 0
+	// for none. There is no index when the elements are those of many types.
+	first r4.ElementID
+	index []uint16
+}
+
+// maxIndex bounds an index; a type has at most some 150 elements.
+const maxIndex = 1024
+
+// indexFields makes the index.
+func (r *rules) indexFields() {
+	lo, hi := r4.ElementID(noElement), r4.ElementID(0)
+	for i := range r.fields {
+		if f := &r.fields[i].props; f.lo != noElement {
+			lo, hi = min(lo, f.lo), max(hi, f.hi)
+		}
+	}
+	if hi < lo || hi-lo >= maxIndex {
+		return
+	}
+	index := make([]uint16, hi-lo+1)
+	for e := lo; e <= hi; e++ {
+		index[e-lo] = uint16(r.fieldOf(e) + 1)
+	}
+	r.first, r.index = lo, index
+}
+
+// fieldOf gives the place in fields of what is asked of element e, or -1.
+func (r *rules) fieldOf(e r4.ElementID) int {
+	if r.index != nil {
+		if i := int(e) - int(r.first); uint(i) < uint(len(r.index)) {
+			return int(r.index[i]) - 1
+		}
+		return -1
+	}
+	for i := range r.fields {
+		if r.fields[i].props.has(e) {
+			return i
+		}
+	}
+	return -1
 }
 
 // field is what a profile asks of a member of an object.

@@ -169,7 +169,7 @@ func (c *Checker) sliceOf(s *slicing, it item, at scope) (i int, known bool) {
 		}
 		m := profile.In
 		for j := range s.slices[i].matchers {
-			m = min3(m, c.match(&s.slices[i].matchers[j], it, at))
+			m = both(m, c.match(&s.slices[i].matchers[j], it, at))
 			if m == profile.NotIn {
 				break
 			}
@@ -185,8 +185,8 @@ func (c *Checker) sliceOf(s *slicing, it item, at scope) (i int, known bool) {
 	return others, true
 }
 
-// min3 is the three-valued and.
-func min3(a, b profile.Membership) profile.Membership {
+// both is the three-valued and.
+func both(a, b profile.Membership) profile.Membership {
 	switch {
 	case a == profile.NotIn || b == profile.NotIn:
 		return profile.NotIn
@@ -252,11 +252,11 @@ func (c *Checker) reach(n fhir.NodeID, steps []step, m *matcher, at scope) profi
 			continue
 		}
 		if nd.Kind != fhir.KindArray {
-			out = best(out, c.reachChild(child, steps, m, at))
+			out = either(out, c.reachChild(child, steps, m, at))
 			continue
 		}
 		for it := c.tree.FirstChild(child); it != fhir.NoNode && out != profile.In && !c.exhausted(); it = c.tree.NextSibling(child, it) {
-			out = best(out, c.reachChild(it, steps, m, at))
+			out = either(out, c.reachChild(it, steps, m, at))
 		}
 	}
 	return out
@@ -283,8 +283,8 @@ func (c *Checker) reachChild(n fhir.NodeID, steps []step, m *matcher, at scope) 
 	return c.reach(n, steps[1:], m, at)
 }
 
-// best is the three-valued or.
-func best(a, b profile.Membership) profile.Membership {
+// either is the three-valued or.
+func either(a, b profile.Membership) profile.Membership {
 	switch {
 	case a == profile.In || b == profile.In:
 		return profile.In
@@ -311,7 +311,7 @@ func (c *Checker) test(n fhir.NodeID, m *matcher, at scope) profile.Membership {
 	case matchType:
 		return in(m.allows(c.tree.Nodes[n].Type))
 	case matchBinding:
-		return c.member1(n, m.set)
+		return c.isMember(n, m.set)
 	case matchProfile:
 		if !m.allows(c.tree.Nodes[n].Type) {
 			return profile.NotIn
@@ -353,15 +353,15 @@ func (c *Checker) hasPart(n fhir.NodeID, steps []step, p *pattern) bool {
 	return false
 }
 
-// member1 tells whether the value n, a concept by any of its codings, is in a
+// isMember tells whether the value n, a concept by any of its codings, is in a
 // value set.
-func (c *Checker) member1(n fhir.NodeID, set *profile.ValueSet) profile.Membership {
+func (c *Checker) isMember(n fhir.NodeID, set *profile.ValueSet) profile.Membership {
 	switch typ := c.tree.Nodes[n].Type; {
 	case typ == r4.TypeCodeableConcept:
 		out := profile.NotIn
 		if list := c.tree.Child(n, elCoding); list != fhir.NoNode {
 			for it := c.tree.FirstChild(list); it != fhir.NoNode; it = c.tree.NextSibling(list, it) {
-				out = best(out, c.coding(it, set))
+				out = either(out, c.coding(it, set))
 			}
 		}
 		return out
