@@ -84,7 +84,7 @@ func (c *Checker) assign(object fhir.NodeID, r *rules, into []item) {
 // content checks what a value is, but for its members.
 func (c *Checker) content(p *plan, r *rules, n fhir.NodeID, s scope) {
 	if len(r.types) > 0 && !c.allowed(n, r.types) {
-		c.fault(p, n, fhir.CodeStructure, "found a %s; expected %s", c.tree.Nodes[n].Type, typeList(r.types))
+		c.fault(p, n, fhir.CodeStructure, "found type %s; expected %s", c.tree.Nodes[n].Type, typeList(r.types))
 		return
 	}
 	if r.fixed != nil && !c.matches(n, r.fixed) {
@@ -337,7 +337,7 @@ func (c *Checker) conforms(url string, n fhir.NodeID, s scope) profile.Membershi
 func (c *Checker) root(p *plan, n fhir.NodeID, s scope) {
 	t := c.tree.Nodes[n].Type
 	if !derives(t, p.typ) {
-		c.fault(p, n, fhir.CodeStructure, "found a %s; the profile is for %s", t, p.typ)
+		c.fault(p, n, fhir.CodeStructure, "found type %s; the profile is for %s", t, p.typ)
 		return
 	}
 	if t.IsResourceType() && s.resource != n {

@@ -274,30 +274,30 @@ func TestReferences(t *testing.T) {
 		{"of the type", observation(target("http://hl7.org/fhir/StructureDefinition/Patient")), with(`{"reference":"Patient/1"}`, ""), nil},
 		{
 			"of another type", observation(target("http://hl7.org/fhir/StructureDefinition/Patient")), with(`{"reference":"http://x.org/fhir/Group/1/_history/2"}`, ""),
-			[]string{"error Observation.subject: reference is to a Group; expected Patient"},
+			[]string{"error Observation.subject: reference leads to type Group; expected Patient"},
 		},
 		{
 			"by its type element", observation(target("http://example.org/named"), named), with(`{"type":"Group","display":"x"}`, ""),
-			[]string{"error Observation.subject: reference is to a Group; expected http://example.org/named"},
+			[]string{"error Observation.subject: reference leads to type Group; expected http://example.org/named"},
 		},
 		{"to what is not at hand", observation(target("http://example.org/named"), named), with(`{"reference":"Patient/1"}`, ""), nil},
 		{"to what does not tell", observation(target("http://example.org/named"), named), with(`{"reference":"urn:oid:1.2.3"}`, ""), nil},
 		{
 			"contained and not of the profile", observation(target("http://example.org/named"), named), with(`{"reference":"#a"}`, `,"contained":[{"resourceType":"Patient","id":"a"}]`),
-			[]string{"error Observation.subject: what the reference leads to is a Patient that does not keep to the profile; expected http://example.org/named"},
+			[]string{"error Observation.subject: the Patient that the reference leads to does not keep to the profile; expected http://example.org/named"},
 		},
 		{"contained and of the profile", observation(target("http://example.org/named"), named), with(`{"reference":"#a"}`, `,"contained":[{"resourceType":"Patient","id":"a","name":[{"text":"A"}]}]`), nil},
 		{"to an unknown profile", observation(target("http://example.org/none")), with(`{"reference":"Group/1"}`, ""), nil},
 		{
 			"within a Bundle", inBundle, bundle(`{"resourceType":"Patient","id":"1","active":true}`),
 			[]string{
-				"error Bundle.entry[2].resource.subject: what the reference leads to is a Patient that does not keep to the profile; expected http://example.org/named",
-				"error Bundle.entry[2].resource.focus[0]: what the reference leads to is a Patient that does not keep to the profile; expected http://example.org/named",
+				"error Bundle.entry[2].resource.subject: the Patient that the reference leads to does not keep to the profile; expected http://example.org/named",
+				"error Bundle.entry[2].resource.focus[0]: the Patient that the reference leads to does not keep to the profile; expected http://example.org/named",
 			},
 		},
 		{
 			"within a Bundle, one of two", inBundle, bundle(`{"resourceType":"Patient","id":"1","name":[{"text":"A"}]}`),
-			[]string{"error Bundle.entry[2].resource.focus[0]: what the reference leads to is a Patient that does not keep to the profile; expected http://example.org/named"},
+			[]string{"error Bundle.entry[2].resource.focus[0]: the Patient that the reference leads to does not keep to the profile; expected http://example.org/named"},
 		},
 		{
 			"elsewhere and wanted contained", observation(`{"path":"Observation.subject","type":[{"code":"Reference","aggregation":["contained"]}]}`), with(`{"reference":"Patient/1"}`, ""),
@@ -322,7 +322,7 @@ func TestReferences(t *testing.T) {
 			`{"resourceType":"Observation","status":"final","code":{"text":"x"},"valueBoolean":true,"hasMember":[{"reference":"#a"}],"contained":[
 				{"resourceType":"Observation","id":"a","status":"final","code":{"text":"x"},"valueBoolean":true,"hasMember":[{"reference":"#a"},{"reference":"#b"}]},
 				{"resourceType":"Observation","id":"b","status":"final","code":{"text":"x"},"hasMember":[{"reference":"#"}]}]}`,
-			[]string{"error Observation.hasMember[0]: what the reference leads to is a Observation that does not keep to the profile; expected http://example.org/p"},
+			[]string{"error Observation.hasMember[0]: the Observation that the reference leads to does not keep to the profile; expected http://example.org/p"},
 		},
 	} {
 		c.run(t)
@@ -338,7 +338,7 @@ func TestClaims(t *testing.T) {
 		{
 			"a claimed profile of another type is a fault", append(patient(``), structure("http://example.org/o", "Observation", "")),
 			`{"resourceType":"Patient","meta":{"profile":["http://example.org/o"]}}`,
-			[]string{"error Patient: found a Patient; the profile that it claims is for Observation"},
+			[]string{"error Patient: found type Patient; the profile that it claims is for Observation"},
 		},
 		{"the type of R4 itself", patient(``), `{"resourceType":"Patient","meta":{"profile":["http://hl7.org/fhir/StructureDefinition/Patient"]}}`, nil},
 		{
@@ -372,7 +372,7 @@ func TestClaims(t *testing.T) {
 			"the wrong type of resource",
 			[]string{structure("http://example.org/p", "Bundle", `{"path":"Bundle.entry.resource","type":[{"code":"Patient"}]}`)},
 			`{"resourceType":"Bundle","type":"collection","entry":[{"resource":{"resourceType":"List","status":"current","mode":"working"}}]}`,
-			[]string{"error Bundle.entry[0].resource: found a List; expected Patient"},
+			[]string{"error Bundle.entry[0].resource: found type List; expected Patient"},
 		},
 	} {
 		c.run(t)

@@ -220,7 +220,7 @@ func (c *Checker) claimed(url string, n fhir.NodeID, s scope) {
 	}
 	if t := c.tree.Nodes[n].Type; !derives(t, got.plan.typ) {
 		if c.claims(n, url) {
-			c.fault(got.plan, n, fhir.CodeStructure, "found a %s; the profile that it claims is for %s", t, got.plan.typ)
+			c.fault(got.plan, n, fhir.CodeStructure, "found type %s; the profile that it claims is for %s", t, got.plan.typ)
 		}
 		return
 	}

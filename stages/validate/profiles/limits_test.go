@@ -28,6 +28,23 @@ func TestManySlicesOfManyValuesEnd(t *testing.T) {
 	}
 }
 
+// Thousands of answers, options and conditions are ended by the budget.
+func TestManyAnswersToManyOptionsEnd(t *testing.T) {
+	var options, answers strings.Builder
+	for i := range 3000 {
+		fmt.Fprintf(&options, `,{"valueInteger":%d}`, i)
+	}
+	for range 3000 {
+		answers.WriteString(`,{"valueInteger":-1}`)
+	}
+	set := profiles.NewSet(registry(t, `{"resourceType":"Questionnaire","url":"http://example.org/q","item":[{"linkId":"a","type":"choice","repeats":true,"answerOption":[`+options.String()[1:]+`]}]}`))
+	tr, root := tree(t, []byte(`{"resourceType":"QuestionnaireResponse","questionnaire":"http://example.org/q","status":"completed","item":[{"linkId":"a","answer":[`+answers.String()[1:]+`]}]}`))
+	issues := check(profiles.NewChecker(set), tr, root)
+	if last := issues[len(issues)-1]; last.Code != fhir.CodeTooLong {
+		t.Errorf("got %v", last)
+	}
+}
+
 // A profile that asks itself of what is below it ends with the instance.
 func TestAProfileOfItself(t *testing.T) {
 	set := profiles.NewSet(registry(t, structure("http://example.org/p", "Bundle",

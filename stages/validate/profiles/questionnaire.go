@@ -132,6 +132,9 @@ func (r *response) value(answer fhir.NodeID) fhir.NodeID {
 // items checks the items below parent, a response, an item or an answer, against
 // those of the questionnaire at the same place.
 func (r *response) items(parent fhir.NodeID, member r4.ElementID, want []profile.QuestionnaireItem) {
+	if r.c.steps += len(want); r.c.exhausted() {
+		return
+	}
 	place := make(map[string]int, len(want))
 	for i := range want {
 		place[want[i].LinkID] = i
@@ -226,6 +229,9 @@ func (r *response) answer(v fhir.NodeID, q *profile.QuestionnaireItem) {
 // system and code.
 func (r *response) isOption(v fhir.NodeID, q *profile.QuestionnaireItem) bool {
 	for _, option := range q.AnswerOption {
+		if r.c.steps += comparison; r.c.exhausted() {
+			return true
+		}
 		for name, raw := range option {
 			if p := answerPattern("value", name, raw); p != nil && r.c.matches(v, p) {
 				return true
@@ -234,6 +240,10 @@ func (r *response) isOption(v fhir.NodeID, q *profile.QuestionnaireItem) bool {
 	}
 	return false
 }
+
+// comparison is how many steps it costs to read an answer of the questionnaire and
+// compare with it.
+const comparison = 100
 
 // answerPattern makes the pattern of a member answer[x] or value[x]; nil when it is
 // another member, or not understood.
@@ -280,6 +290,9 @@ func (r *response) holds(w *profile.EnableWhen) bool {
 		return bytes.Equal(w.Answer["answerBoolean"], []byte("true")) == (len(answers) > 0)
 	}
 	for _, v := range answers {
+		if r.c.steps += comparison; r.c.exhausted() {
+			return true
+		}
 		for name, raw := range w.Answer {
 			if r.compares(v, w.Operator, name, raw) {
 				return true

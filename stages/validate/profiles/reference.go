@@ -192,9 +192,9 @@ func (c *Checker) targets(p *plan, n fhir.NodeID, t *targets, s scope) {
 		c.fault(p, n, fhir.CodeNotFound, "what the reference leads to cannot be checked: none of %s is known here", t.shown)
 	case unknown:
 	case !possible:
-		c.fault(p, n, fhir.CodeStructure, "reference is to a %s; expected %s", to.typ, t.shown)
+		c.fault(p, n, fhir.CodeStructure, "reference leads to type %s; expected %s", to.typ, t.shown)
 	default:
-		c.fault(p, n, fhir.CodeStructure, "what the reference leads to is a %s that does not keep to the profile; expected %s", to.typ, t.shown)
+		c.fault(p, n, fhir.CodeStructure, "the %s that the reference leads to does not keep to the profile; expected %s", to.typ, t.shown)
 	}
 }
 
