@@ -227,5 +227,13 @@ func concrete(t r4.TypeID) []r4.TypeID {
 	return []r4.TypeID{t}
 }
 
+// unsliced gives the element that a slice is of, by way of re-slices.
+func (e *Element) unsliced() *Element {
+	for e.outer != nil {
+		e = e.outer
+	}
+	return e
+}
+
 // Outer gives what a slice is a slice of; nil for what is no slice.
 func (e *Element) Outer() *Element { return e.outer }

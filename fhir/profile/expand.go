@@ -26,6 +26,13 @@ type expander struct {
 	// narrow what is there; a snapshot states the result.
 	restrict bool
 	last     []segment // of the element applied last
+	slices   map[sliceKey]*Element
+}
+
+// sliceKey finds a slice, re-slices too, by the element that is sliced.
+type sliceKey struct {
+	of   *Element
+	name string
 }
 
 // segment is a step of an element's id: component:systolic.
@@ -38,7 +45,7 @@ func (x *expander) fault(element, format string, args ...any) error {
 // expand makes the profile of a definition: its snapshot, or its differential
 // over the expanded base.
 func (r *Registry) expand(res Resource, s *StructureDefinition) (*Profile, error) {
-	x := &expander{res: res}
+	x := &expander{res: res, slices: map[sliceKey]*Element{}}
 	t, ok := r4.TypeByName(strings.TrimPrefix(s.Type, coreURL))
 	if !ok || !IsProfile(s) {
 		return nil, x.fault("", "its type '%s' is no type of R4", cut(s.Type))
@@ -61,6 +68,7 @@ func (r *Registry) expand(res Resource, s *StructureDefinition) (*Profile, error
 		}
 	}
 	x.root.derivations = depth
+	x.index(x.root)
 	for i := range elements {
 		if err := x.apply(&elements[i]); err != nil {
 			return nil, err
@@ -71,6 +79,17 @@ func (r *Registry) expand(res Resource, s *StructureDefinition) (*Profile, error
 	}
 	p.Root = x.root
 	return p, nil
+}
+
+// index notes the slices that a base has.
+func (x *expander) index(e *Element) {
+	for _, s := range e.Slices {
+		x.slices[sliceKey{e.unsliced(), s.SliceName}] = s
+		x.index(s)
+	}
+	for _, c := range e.Children {
+		x.index(c)
+	}
 }
 
 func (p *Profile) depth() int { return p.Root.derivations }
@@ -215,7 +234,8 @@ func (x *expander) child(parent *Element, name string) (*Element, error) {
 
 // slice finds or makes a slice. A name a/b is of a slice of the slice a.
 func (x *expander) slice(e *Element, name string) (*Element, error) {
-	if s := e.Slice(name); s != nil {
+	key := sliceKey{e.unsliced(), name}
+	if s := x.slices[key]; s != nil {
 		return s, nil
 	}
 	if err := x.grow(); err != nil {
@@ -223,7 +243,7 @@ func (x *expander) slice(e *Element, name string) (*Element, error) {
 	}
 	outer := e
 	if i := strings.LastIndexByte(name, '/'); i > 0 {
-		if s := e.Slice(name[:i]); s != nil {
+		if s := x.slices[sliceKey{key.of, name[:i]}]; s != nil {
 			outer = s
 		}
 	}
@@ -237,6 +257,7 @@ func (x *expander) slice(e *Element, name string) (*Element, error) {
 		}
 	}
 	outer.Slices = append(outer.Slices, s)
+	x.slices[key] = s
 	return s, nil
 }
 
