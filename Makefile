@@ -51,7 +51,7 @@ bench: ## micro-benchmarks, ten runs, for benchstat
 
 generate: ## write the R4 tables again: make generate R4TGZ=hl7.fhir.r4.examples-4.0.1.tgz
 	@test -n "$(R4TGZ)" || { echo "get the definitions with 'npm pack hl7.fhir.r4.examples@4.0.1' and name the archive: make generate R4TGZ=..." >&2; exit 1; }
-	cd fhir/r4 && FHIRLAKE_R4_PACKAGE=$(abspath $(R4TGZ)) $(GO) generate .
+	FHIRLAKE_R4_PACKAGE=$(abspath $(R4TGZ)) $(GO) generate ./fhir/r4 ./fhir/profile
 
 clean:
 	rm -rf bin $(DEMO)
