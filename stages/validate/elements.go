@@ -10,7 +10,6 @@ var (
 	elEntryResource  = element(r4.TypeBundleEntry, "resource")
 	elEntryFullURL   = element(r4.TypeBundleEntry, "fullUrl")
 	elEntrySearch    = element(r4.TypeBundleEntry, "search")
-	elEntryLink      = element(r4.TypeBundleEntry, "link")
 	elEntryRequest   = element(r4.TypeBundleEntry, "request")
 	elEntryResponse  = element(r4.TypeBundleEntry, "response")
 	elSearchMode     = element(r4.TypeBundleEntrySearch, "mode")

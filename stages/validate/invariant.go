@@ -35,13 +35,16 @@ var checkedElsewhere = map[string]string{
 	"bdl-10": "Validator.document",
 	"bdl-11": "Validator.document",
 	"bdl-12": "Validator.bundle",
-	"eld-11": "its expression is true of every element that has a type with a code",
+	"cid-0":  "nowhere: its expression asks for a name, which ChargeItemDefinition does not have",
+	"eld-11": "nowhere: its expression is true of every element that has a type with a code",
 }
 
 // checkedOtherwise are the invariants that ask for something else than the
 // expression of their definition says, with the reason.
 var checkedOtherwise = map[string]string{
 	"bdl-8":  "the expression is empty where there is no fullUrl",
+	"cid-0":  "not at all, see checkedElsewhere",
+	"ctm-1":  "a relative reference within a Bundle is not followed",
 	"dom-3":  "the expression takes `as` of many items, which is an error",
 	"inv-1":  "on Task: dates of different precision are sound as far as they are known",
 	"mdd-1":  "dates of different precision are sound as far as they are known",

@@ -30,6 +30,7 @@ var clinicalInvariants = map[string]invariant{
 	"con-5": {when: "clinicalStatus", holds: func(v *Validator, n fhir.NodeID) bool {
 		return !v.hasCoding(v.member(n, "verificationStatus"), conditionVerification, "entered-in-error")
 	}},
+	"ctm-1": {when: "onBehalfOf", holds: holdsCtm1},
 	"inv-1": {path: "Task", when: "lastModified", holds: membersInOrder("authoredOn", "lastModified")},
 	"mdd-1": {when: "whenHandedOver", holds: membersInOrder("whenPrepared", "whenHandedOver")},
 	"obs-7": {when: "component", holds: holdsObs7},
@@ -106,4 +107,26 @@ func holdsTim9(v *Validator, n fhir.NodeID) bool {
 		}
 	}
 	return true
+}
+
+// holdsCtm1: who acts on behalf of another is a Practitioner, as far as the
+// reference leads to a resource of the record.
+func holdsCtm1(v *Validator, n fhir.NodeID) bool {
+	member := v.member(n, "member")
+	if member == fhir.NoNode {
+		return true
+	}
+	ref := v.tree.Child(member, elReference)
+	if !v.isString(ref) {
+		return true
+	}
+	var typ r4.TypeID
+	if text := v.text(ref); len(text) > 1 && text[0] == '#' {
+		if found := v.find(v.contained[v.at.contained.from:v.at.contained.to], text[1:]); found != nil {
+			typ = v.nodes[found[0].of].Type
+		}
+	} else {
+		typ = v.entryType(text)
+	}
+	return typ == 0 || typ == r4.TypePractitioner
 }

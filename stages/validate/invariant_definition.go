@@ -13,6 +13,12 @@ import (
 var definitionInvariants = map[string]invariant{
 	"csd-1": {when: "concept", holds: holdsCsd1},
 	"que-2": {when: "item", holds: holdsQue2},
+	"ig-1": {when: "resource", holds: func(v *Validator, n fhir.NodeID) bool {
+		return v.allAmong(n, "groupingId", n, "grouping", "id")
+	}},
+	"ig-2": {when: "definition", holds: func(v *Validator, n fhir.NodeID) bool {
+		return v.allAmong(v.member(n, "definition"), "fhirVersion", n, "fhirVersion", "")
+	}},
 
 	"eld-2": {when: "min", holds: holdsEld2},
 	"eld-3": {path: "ElementDefinition.max", holds: holdsEld3},
@@ -78,6 +84,31 @@ func (v *Validator) distinctBelow(n fhir.NodeID, e r4.ElementID) bool {
 		}
 	}
 	return v.spareDistinct()
+}
+
+// allAmong tells whether the values of the member name of each resource of an
+// ImplementationGuide's definition are among those of the list of n: its items, or
+// their member key. It is what ig-1 and ig-2 ask for.
+func (v *Validator) allAmong(definition fhir.NodeID, name string, n fhir.NodeID, list, key string) bool {
+	v.spare = v.spare[:0]
+	for c, end := v.items(n, list); c < end; c = v.after(c) {
+		m := c
+		if key != "" {
+			m = v.member(c, key)
+		}
+		if v.isString(m) {
+			v.spare = append(v.spare, v.mark(m))
+		}
+	}
+	sortMarks(v.spare)
+	for r, end := v.items(definition, "resource"); r < end; r = v.after(r) {
+		for c, end := v.items(r, name); c < end; c = v.after(c) {
+			if v.isString(c) && v.find(v.spare, v.text(c)) == nil {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // holdsEld2: min <= max.

@@ -87,6 +87,15 @@ func (v *Validator) fragment(n, ref fhir.NodeID, id []byte) r4.TypeID {
 	return v.nodes[list[0].of].Type
 }
 
+// canonical checks that a canonical URL that is a fragment leads to a contained
+// resource (FHIR R4 2.3.0.2).
+func (v *Validator) canonical(n fhir.NodeID) {
+	text := v.text(n)
+	if len(text) > 1 && text[0] == '#' && v.find(v.contained[v.at.contained.from:v.at.contained.to], text[1:]) == nil {
+		v.fault(n, fhir.CodeNotFound, "no contained resource has the id of '%s'", v.quote(n))
+	}
+}
+
 // entryType gives the type of the resource in the Bundle with the given fullUrl,
 // or 0.
 func (v *Validator) entryType(url []byte) r4.TypeID {

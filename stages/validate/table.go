@@ -32,6 +32,7 @@ const (
 	checkAttachment
 	checkBundle
 	checkSystem
+	checkCanonical
 	checkElementID
 	checkXHTML
 	checkLanguage
@@ -192,6 +193,8 @@ func checkOf(id r4.ElementID) checkKind {
 		return checkAttachment
 	case r4.TypeXhtml:
 		return checkXHTML
+	case r4.TypeCanonical:
+		return checkCanonical
 	case r4.TypeCode:
 		switch e.Binding.ValueSet {
 		case "http://hl7.org/fhir/ValueSet/languages", "http://hl7.org/fhir/ValueSet/all-languages":

@@ -209,6 +209,8 @@ func (v *Validator) leaf(n fhir.NodeID, p *plan) {
 	switch p.check {
 	case checkSystem:
 		v.system(n)
+	case checkCanonical:
+		v.canonical(n)
 	case checkElementID:
 		v.ids = append(v.ids, v.mark(n))
 	case checkXHTML:
