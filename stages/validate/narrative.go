@@ -2,6 +2,7 @@ package validate
 
 import (
 	"bytes"
+	"unicode/utf8"
 
 	"github.com/fhirlake/fhirlake/fhir"
 )
@@ -140,29 +141,49 @@ func (x *xhtml) entity() {
 	switch name := rest[1:end]; string(name) {
 	case "amp", "lt", "gt", "quot", "apos":
 	default:
-		number, set := name[min(1, len(name)):], decimalByte
-		if len(number) > 0 && number[0] == 'x' {
-			number, set = number[1:], hexByte
-		}
-		if len(name) == 0 || name[0] != '#' || !only(number, set) {
+		if len(name) == 0 || name[0] != '#' || !isCharacter(name[1:]) {
 			x.fail("entity '", rest[:end+1], "' is not one of XML; expected the character itself or its number")
 		}
 	}
 	x.i += end + 1
 }
 
-var (
-	decimalByte = bytesOf(digits)
-	hexByte     = bytesOf(digits + "abcdefABCDEF")
-	nameByte    = bytesOf(letters + digits + ":-_.")
-)
+var nameByte = bytesOf(letters + digits + ":-_.")
+
+// isCharacter tells whether number, decimal or x and hexadecimal, is that of a
+// character of XML (XML 1.0, 2.2).
+func isCharacter(number []byte) bool {
+	base := rune(10)
+	if len(number) > 0 && number[0] == 'x' {
+		number, base = number[1:], 16
+	}
+	var r rune
+	for _, c := range number {
+		d := rune(c - '0')
+		if c > '9' {
+			d = rune(c|0x20-'a') + 10
+		}
+		if d < 0 || d >= base {
+			return false
+		}
+		if r = r*base + d; r > utf8.MaxRune {
+			return false
+		}
+	}
+	return r == '\t' || r == '\n' || r == '\r' || r >= ' ' && utf8.ValidRune(r) && r != 0xFFFE && r != 0xFFFF
+}
 
 // markup reads a tag, a comment or a CDATA section at x.i.
 func (x *xhtml) markup() {
 	rest := x.s[x.i:]
 	switch {
 	case bytes.HasPrefix(rest, []byte("<!--")):
-		x.skip(rest, "-->")
+		if x.skip(rest, "--"); x.why == "" {
+			if x.i >= len(x.s) || x.s[x.i] != '>' {
+				x.fail("found '--' in a comment '", rest, "'; expected it at the end only")
+			}
+			x.i++
+		}
 	case bytes.HasPrefix(rest, []byte("<![CDATA[")) && len(x.open) > 0:
 		x.visible = true
 		x.skip(rest, "]]>")

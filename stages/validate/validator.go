@@ -75,7 +75,25 @@ func (v *Validator) Validate(t *fhir.Tree, root fhir.NodeID) []fhir.Issue {
 	v.resource(root, v.at)
 	v.finish()
 	v.tree, v.nodes = nil, nil
+	v.giveBack()
 	return v.issues
+}
+
+// maxKept is how many bytes or marks a buffer keeps for the next record.
+const maxKept = 1 << 20
+
+// giveBack drops the buffers that one huge record has grown.
+func (v *Validator) giveBack() {
+	for _, b := range []*[]byte{&v.buf, &v.buf2} {
+		if cap(*b) > maxKept {
+			*b = nil
+		}
+	}
+	for _, m := range []*[]mark{&v.ids, &v.contained, &v.urls, &v.spare, &v.again} {
+		if cap(*m) > maxKept/16 {
+			*m = nil
+		}
+	}
 }
 
 // resource checks the resource n, whose scope is s.
