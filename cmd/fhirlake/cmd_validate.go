@@ -125,7 +125,7 @@ func (f *validateFlags) options(g *globals) (validate.Options, error) {
 			return validate.Options{}, errors.Join(faults[:min(len(faults), maxFaults)]...)
 		}
 	}
-	return validate.Options{Level: level, Profiles: set, Always: f.profiles}, nil
+	return validate.Options{Level: level, Profiles: set, Always: f.profiles, Notes: true}, nil
 }
 
 // registry reads the definitions of the root, if there is one, and of --definitions.

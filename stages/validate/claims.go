@@ -29,7 +29,7 @@ func (v *Validator) profiles() {
 	}
 	c.list = append(c.list, v.options.Always...)
 	v.checker.Check(Subject{
-		Tree: v.tree, Record: v.record, Resource: v.at.resource, Container: v.at.container, Bundle: v.at.bundle,
+		Tree: v.tree, Record: v.record, Resource: v.at.resource, Container: v.at.container, Bundle: v.at.bundle, Notes: v.options.Notes,
 	}, c.list, v.report)
 }
 

@@ -39,6 +39,7 @@ type Options struct {
 	Profiles      Profiles // nil: no profile is known
 	Always        []string // canonical URLs of profiles that every resource must keep to, where their type fits
 	BestPractices bool     // check the invariants that are best practices, too
+	Notes         bool     // say which claimed profiles are not known; an import has no use for it
 }
 
 // Profiles is what the stage needs of a registry of profiles. It is safe for
@@ -63,6 +64,7 @@ type Subject struct {
 	Resource  fhir.NodeID // the resource itself
 	Container fhir.NodeID // the resource that it is contained in, else Resource
 	Bundle    fhir.NodeID // the Bundle that Container is an entry of, or NoNode
+	Notes     bool        // issues of severity information are wanted
 }
 
 // Stage validates the records of a batch. It is safe for concurrent use.

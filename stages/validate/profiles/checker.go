@@ -122,6 +122,7 @@ type Checker struct {
 	tree   *fhir.Tree
 	record fhir.NodeID
 	report func(fhir.Issue)
+	notes  bool // issues of severity information are wanted
 
 	steps    int
 	quiet    int  // more than 0: nothing is reported
@@ -151,7 +152,7 @@ func NewChecker(s *Set) *Checker {
 // Check reports where a resource breaks the profiles with the given canonical
 // URLs, those that implementation guides ask of its type, and the definitions of
 // the extensions in it. A profile that is not known gives an issue of severity
-// information; one that is of another type is a fault when the resource claims it.
+// information, where these are wanted; one that is of another type is a fault when the resource claims it.
 func (c *Checker) Check(s validate.Subject, canonicals []string, report func(fhir.Issue)) {
 	c.begin(s, report)
 	at := scope{s.Resource, s.Container, s.Bundle}
@@ -179,7 +180,7 @@ func (c *Checker) begin(s validate.Subject, report func(fhir.Issue)) {
 	if c.tree != s.Tree || c.record != s.Record {
 		c.forget()
 	}
-	c.tree, c.record, c.report = s.Tree, s.Record, report
+	c.tree, c.record, c.report, c.notes = s.Tree, s.Record, report, s.Notes
 	c.quiet, c.failed = 0, false
 	c.items, c.members, c.counts = c.items[:0], c.members[:0], c.counts[:0]
 }
@@ -211,7 +212,7 @@ func (c *Checker) exhausted() bool { return c.steps > maxSteps }
 func (c *Checker) claimed(url string, n fhir.NodeID, s scope) {
 	got := c.find(url)
 	if got.plan == nil {
-		if got.note != "" {
+		if got.note != "" && c.notes {
 			is := c.issue(nil, n, fhir.Information, fhir.CodeNotFound, got.note)
 			is.Profile = url
 			c.report(is)

@@ -82,7 +82,7 @@ func check(c *profiles.Checker, t *fhir.Tree, root fhir.NodeID, also ...string) 
 		if n == root {
 			claims = append(claims, also...)
 		}
-		c.Check(validate.Subject{Tree: t, Record: root, Resource: n, Container: container, Bundle: bundle}, claims, report)
+		c.Check(validate.Subject{Tree: t, Record: root, Resource: n, Container: container, Bundle: bundle, Notes: true}, claims, report)
 	}
 	visit(root, root, fhir.NoNode)
 	return out
@@ -90,7 +90,7 @@ func check(c *profiles.Checker, t *fhir.Tree, root fhir.NodeID, also ...string) 
 
 // subject is a resource that is a record of its own.
 func subject(t *fhir.Tree, root fhir.NodeID) validate.Subject {
-	return validate.Subject{Tree: t, Record: root, Resource: root, Container: root, Bundle: fhir.NoNode}
+	return validate.Subject{Tree: t, Record: root, Resource: root, Container: root, Bundle: fhir.NoNode, Notes: true}
 }
 
 func claimed(t *fhir.Tree, n fhir.NodeID) []string {
