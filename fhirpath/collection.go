@@ -309,35 +309,25 @@ func (ev *Evaluator) distinct(from int) {
 	if ev.err != nil {
 		return
 	}
-	s := ev.newSeen()
-	s.keep(ev, from, from)
+	s := seen{from: from}
+	s.keep(ev, from)
 }
 
 // seen finds equal items. Few are compared one by one; many by a hash under which
 // equal items are alike.
 type seen struct {
-	from   int
+	from   int // index of the first item in ev.items
 	hashes map[uint64][]int32
 }
 
 // fewItems is how many are compared with one another without a hash.
 const fewItems = 24
 
-func (ev *Evaluator) newSeen() *seen {
-	s := &ev.seen
-	s.from = -1
-	s.hashes = nil
-	return s
-}
-
 var hashSeed = maphash.MakeSeed()
 
-// keep drops from ev.items[next:] what equals an item from index first on, and
+// keep drops from ev.items[next:] what equals an earlier item from s.from on, and
 // returns where the items end.
-func (s *seen) keep(ev *Evaluator, first, next int) int {
-	if s.from < 0 {
-		s.from = first
-	}
+func (s *seen) keep(ev *Evaluator, next int) int {
 	to := next
 	for i := next; i < len(ev.items); i++ {
 		v := ev.items[i]

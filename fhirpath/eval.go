@@ -46,7 +46,6 @@ type Evaluator struct {
 	frames []frame // of the lambdas whose results are being handed on
 	slot   slot
 	count  int64
-	cut    bool
 	pick   int64 // of an indexer: how many items to pass over
 
 	result []Value
@@ -60,7 +59,6 @@ type Evaluator struct {
 	now    time.Time
 
 	variables map[string][]Value // of defineVariable; nil when none is defined
-	seen      seen
 	regexps   regexpCache
 }
 
@@ -131,7 +129,7 @@ func (ev *Evaluator) begin(f Focus) {
 	ev.index, ev.total = 0, nil
 	ev.err, ev.steps = nil, ev.env.MaxSteps
 	ev.items, ev.frames, ev.result = ev.items[:0], ev.frames[:0], ev.result[:0]
-	ev.slot, ev.count, ev.cut = slot{}, 0, true
+	ev.slot, ev.count = slot{}, 0
 	ev.text, ev.data = ev.text[:0], ev.data[:0]
 	ev.nowSet, ev.variables = false, nil
 }

@@ -85,6 +85,8 @@ func TestEval(t *testing.T) {
 		{"contains the other way", twinPatient, "contact.name.given contains 'Jim'", []string{"false"}},
 		{"distinct of many", twinPatient, "(%resource.descendants().where($this is string) | name.given).distinct().count() > 3", []string{"true"}},
 		{"repeat", twinPatient, "contact.repeat(name).given", []string{"Ann", "Bob", "Carl"}},
+		{"repeat within repeat", twinPatient, "contact.repeat(name.repeat(given))", []string{"Ann", "Bob", "Carl"}},
+		{"a union within repeat", twinPatient, "(1 | 2).repeat($this | iif($this < 5, $this + 1, {})).count()", []string{"5"}},
 		{"aggregate", twinPatient, "contact.name.given.aggregate(iif($total.empty(), $this, $total & '-' & $this))", []string{"Ann-Bob-Carl"}},
 		{"aggregate within aggregate", twinPatient, "(1|2).aggregate($total + (10|20).aggregate($total + $this, 0) * $this, 0)", []string{"90"}},
 		{"sort by two keys", twinPatient, "contact.name.given.sort(-$this.length(), $this)", []string{"Carl", "Ann", "Bob"}},
@@ -179,7 +181,7 @@ func TestLimits(t *testing.T) {
 		{"items", "descendants().select(%resource.descendants()).count() > 0 and descendants().combine(descendants()).last().exists()", fhirpath.Environment{MaxItems: 20}, "more than 20 items"},
 		{"result", "descendants().select(%resource.descendants())", fhirpath.Environment{MaxItems: 100}, "more than 100 items"},
 		{"growing repeat", "repeat(1 + $this.toString().length())", fhirpath.Environment{MaxSteps: 100}, ""},
-		{"text", strings.Repeat("'" + strings.Repeat("x", 1000) + "'.replace('x', '" + strings.Repeat("y", 1000) + "')", 1) + ".replace('y', '" + strings.Repeat("z", 1000) + "')", fhirpath.Environment{}, "may be longer than"},
+		{"text", strings.Repeat("'"+strings.Repeat("x", 1000)+"'.replace('x', '"+strings.Repeat("y", 1000)+"')", 1) + ".replace('y', '" + strings.Repeat("z", 1000) + "')", fhirpath.Environment{}, "may be longer than"},
 	}
 	f := parsed(t, twinPatient)
 	for _, tt := range tests {
@@ -341,4 +343,3 @@ func FuzzEval(f *testing.F) {
 		}
 	})
 }
-

@@ -232,8 +232,8 @@ func buildRepeat(c *compiler, e *expr, input *plan) *plan {
 			if !r(ev) {
 				return
 			}
-			seen := ev.newSeen()
-			kept := seen.keep(ev, from, from)
+			seen := seen{from: from}
+			kept := seen.keep(ev, from)
 			for next := from; next < kept; {
 				upto := kept
 				for ; next < upto; next++ {
@@ -241,7 +241,7 @@ func buildRepeat(c *compiler, e *expr, input *plan) *plan {
 						return
 					}
 				}
-				kept = seen.keep(ev, upto, upto)
+				kept = seen.keep(ev, upto)
 			}
 		}
 	})
