@@ -41,6 +41,8 @@
 //     entry refers to must be among the entries.
 //   - A required binding of a CodeableConcept asks for a coding of the set; a
 //     concept without coding passes when an extension says why.
+//   - A unit that is no code of UCUM is a warning: no binding asks for it, and much
+//     data has 'mmHg' and the like.
 //   - Best practices (dom-6, con-3) are not checked unless [Options] asks for them.
 //   - At most 100 issues of a record are kept, then one that says so.
 package validate

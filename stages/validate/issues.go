@@ -62,6 +62,15 @@ func (v *Validator) fault(n fhir.NodeID, code, format string, args ...any) {
 	v.add(n, fhir.Issue{Severity: fhir.Error, Code: code, Diagnostics: fmt.Sprintf(format, args...)})
 }
 
+// warning records a warning of node n.
+func (v *Validator) warning(n fhir.NodeID, code, format string, args ...any) {
+	if v.full() || v.warnings >= maxWarnings {
+		v.more = true
+		return
+	}
+	v.add(n, fhir.Issue{Severity: fhir.Warning, Code: code, Diagnostics: fmt.Sprintf(format, args...)})
+}
+
 // value records an error of the value of node n, which the message begins with.
 func (v *Validator) value(n fhir.NodeID, format string, args ...any) {
 	v.fault(n, fhir.CodeValue, "'%s' "+format, append([]any{v.quote(n)}, args...)...)

@@ -14,8 +14,9 @@ var (
 
 const ucumSystem = "http://unitsofmeasure.org"
 
-// quantity checks that the code of a Quantity is one of UCUM when its system says
-// so (FHIR R4 2.24.0.6).
+// quantity warns of the code of a Quantity that is none of UCUM although its system
+// says so (FHIR R4 2.24.0.6). It is no error: no binding asks for the code, and
+// sound data has units such as 'units' and 'mEq'.
 func (v *Validator) quantity(n fhir.NodeID) {
 	system, code := fhir.NoNode, fhir.NoNode
 	for c, end := n+1, v.after(n); c < end; c = v.after(c) {
@@ -32,6 +33,6 @@ func (v *Validator) quantity(n fhir.NodeID) {
 		return
 	}
 	if !v.verdicts.of(v.text(code), checkQuantity, ucum.Valid) {
-		v.value(code, "is no code of UCUM; expected such as 'mg', 'mm[Hg]' or '/min'")
+		v.warning(code, fhir.CodeUnknown, "'%s' is no code of UCUM; expected such as 'mg', 'mm[Hg]' or '/min'", v.quote(code))
 	}
 }
