@@ -27,7 +27,10 @@ func TestHostile(t *testing.T) {
 	div := func(text string) string {
 		return `{"resourceType":"Patient","text":{"status":"generated","div":"<div xmlns=\"http://www.w3.org/1999/xhtml\">` + text + `</div>"}}`
 	}
-	const n = 100_000
+	n := 100_000
+	if testing.Short() {
+		n = 5_000
+	}
 	entry := func(i int) string {
 		return fmt.Sprintf(`{"fullUrl":"http://a.org/Patient/p%d","resource":{"resourceType":"Patient","id":"p%d"}}`, i, i)
 	}
