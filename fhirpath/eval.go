@@ -8,6 +8,7 @@ import (
 	"github.com/fhirlake/fhirlake/fhir/decimal"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/fhir/temporal"
+	"github.com/fhirlake/fhirlake/fhir/xhtml"
 )
 
 const (
@@ -60,6 +61,7 @@ type Evaluator struct {
 
 	variables map[string][]Value // of defineVariable; nil when none is defined
 	regexps   regexpCache
+	xhtml     xhtml.Checker
 }
 
 // frame is what a lambda hides.

@@ -258,17 +258,10 @@ func hasCoding(ev *Evaluator, v Value, set *r4.CodeSet) bool {
 	return set.ContainsCoding(v.tree.Raw(sys), v.tree.Raw(code))
 }
 
-// htmlChecks asks the environment, which owns the rules of narratives.
-func htmlChecks(ev *Evaluator, e *expr, v Value, _ [3]Value) (Value, bool) {
+// htmlChecks tells whether the div of a narrative keeps to txt-1 and txt-2.
+func htmlChecks(ev *Evaluator, _ *expr, v Value, _ [3]Value) (Value, bool) {
 	text, ok := ev.stringOf(v)
-	if !ok {
-		return Value{}, false
-	}
-	if ev.env.HTMLChecks == nil {
-		ev.fail(e, "%s is not available here", e.Name)
-		return Value{}, false
-	}
-	return Boolean(ev.env.HTMLChecks(text)), true
+	return Boolean(ok && ev.xhtml.Holds(text)), ok
 }
 
 // subsumption is of codes of the same system only, where it is equality: no

@@ -78,9 +78,6 @@ type Environment struct {
 	// for an unknown profile, which is an error of the evaluation.
 	ConformsTo func(v Value, profile string) (conforms, known bool)
 
-	// HTMLChecks tells whether the div of a narrative keeps to txt-1 and txt-2.
-	HTMLChecks func(xhtml []byte) bool
-
 	// Trace receives what trace() is given.
 	Trace func(name string, items []Value)
 

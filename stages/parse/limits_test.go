@@ -67,6 +67,7 @@ func TestHostile(t *testing.T) {
 		"unknown members":    `{"resourceType":"Patient"` + many(n, func(i int) string { return fmt.Sprintf(`,"u%d":1`, i) }) + `}`,
 		"same member":        `{"resourceType":"Patient"` + strings.Repeat(`,"gender":"male"`, n) + `}`,
 		"same twin":          `{"resourceType":"Patient"` + strings.Repeat(`,"_gender":{"id":"a"}`, n) + `}`,
+		"same twin array":    `{"resourceType":"Patient","name":[{"given":["a"]` + strings.Repeat(`,"_given":[{"id":"a"}]`, n) + `}]}`,
 		"same resourceType":  `{"id":"a"` + strings.Repeat(`,"resourceType":"Patient"`, n) + `}`,
 		"untyped members":    `{"a":{"x":1` + many(n, func(i int) string { return fmt.Sprintf(`,"u%d":1`, i%1000) }) + `}}`,
 		"bad items":          `{"resourceType":"Patient","name":[1` + strings.Repeat(`,1`, n) + `]}`,

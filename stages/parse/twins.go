@@ -58,9 +58,12 @@ func (p *Parser) twin(i int, e r4.ElementID, m *member) int {
 // checkTwins checks the object p.nodes[at], now complete, for what twins and
 // nulls must keep to: the arrays of a primitive and of its twin are equally long,
 // and each place is filled in one of them (FHIR R4, JSON representation).
+//
+// Each array is looked for its partner, so a text that repeats a member many times
+// would take quadratic time; it has more issues than are kept by then.
 func (p *Parser) checkTwins(at int) {
 	end := uint32(len(p.nodes))
-	for c := uint32(at) + 1; c < end; c = after(p.nodes, c) {
+	for c := uint32(at) + 1; c < end && !p.full(); c = after(p.nodes, c) {
 		n := &p.nodes[c]
 		if n.Kind != fhir.KindArray || n.Element == 0 {
 			continue

@@ -5,6 +5,7 @@ import (
 
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/r4"
+	"github.com/fhirlake/fhirlake/fhir/xhtml"
 	"github.com/fhirlake/fhirlake/fhirpath"
 )
 
@@ -33,7 +34,7 @@ type Validator struct {
 	again     []mark // of repeated
 
 	buf, buf2 []byte // decoded values
-	xhtml     xhtml
+	xhtml     xhtml.Checker
 	verdicts  verdicts
 	claims    claims
 	report    func(fhir.Issue) // v.take, made once
