@@ -411,7 +411,10 @@ func (v indexVersions) NewLookup() func([][2]uint64, []identify.Version) error {
 		}
 		for i, e := range entries {
 			if found[i] {
-				versions[i] = identify.Version{Content: e.Content, Number: e.Version, Segment: e.Address.Segment, Row: e.Address.Row}
+				versions[i] = identify.Version{
+					Content: e.Content, Number: e.Version, Deleted: e.Deleted,
+					Segment: e.Address.Segment, Row: e.Address.Row,
+				}
 			}
 		}
 		return nil

@@ -199,7 +199,7 @@ func (s *Sink) Commit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.bounds.Times = 1
+	s.bounds.FirstUpdated, s.bounds.LastUpdated = s.updated, s.updated
 	w := &indexWriter{s: s}
 	for n := 0; ; n++ {
 		if n&0xffff == 0 && ctx.Err() != nil {

@@ -400,14 +400,17 @@ func (c *check) layer(l *snapshot.Layer, named map[uint32]*roaring.Bitmap) (n in
 		return 0, err
 	}
 	defer ids.Close()
-	var last snapshot.Key
+	var last snapshot.Entry
 	outside := 0
 	err = ids.Each(func(e *snapshot.Entry) error {
-		if n > 0 && !last.Less(e.Key) {
+		if n > 0 && !last.Key.Less(e.Key) && (last.Key != e.Key || last.Version <= e.Version) {
 			return fmt.Errorf("entry %d is out of order", n)
 		}
-		last = e.Key
+		last = *e
 		n++
+		if e.Withdrawn {
+			return nil // it names no row
+		}
 		seg := c.m.ByOrdinal(e.Address.Segment)
 		switch {
 		case e.Address.Segment >= c.m.NextSegment || seg != nil && int64(e.Address.Row) >= seg.Rows:

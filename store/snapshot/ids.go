@@ -1,20 +1,18 @@
 package snapshot
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/bits"
-	"os"
-	"path/filepath"
 )
 
 // # The id index
 //
-// An id index file answers "which row holds this resource" for one layer. It is
-// a sorted array of entries of one size, a bucket table over the leading bits of
-// the key and a Bloom filter (docs/formats/ids.md).
+// An id index file answers "which rows hold the versions of this resource" for one
+// layer. It is a sorted array of entries of one size, a bucket table over the
+// leading bits of the key and a Bloom filter (docs/formats/ids.md). Entries of one
+// key stand together, the newest version first.
 //
 // Keys are a keyed 128-bit hash of type and id, so they are spread evenly and
 // the bucket of a key is found by its leading bits alone: a lookup is one pread
@@ -27,7 +25,8 @@ import (
 const (
 	idKeySize     = 24 // key and content hash; the packed fields follow
 	idFooterSize  = 64
-	idMagic       = "FLIDS\x00\x00\x01"
+	idMagic1      = "FLIDS\x00\x00\x01"
+	idMagic       = "FLIDS\x00\x00\x02"
 	idBucketFill  = 32      // mean entries of a bucket
 	idMaxBuckets  = 1 << 22 // 16 MiB of table at most
 	idFilterBits  = 10      // bits of filter an entry: 1 % false positives
@@ -50,44 +49,80 @@ type Entry struct {
 	Content uint64 // keyed hash of the received resource
 	Address Address
 	Version uint32
-	Updated int64 // meta.lastUpdated, UTC microseconds
+	Updated int64 // meta.lastUpdated, UTC microseconds, whole milliseconds
+	// Deleted says that the version is a deletion: its row has type, id and meta
+	// alone and is never current.
+	Deleted bool
+	// Withdrawn says that there is no version of this number, whatever older layers
+	// have: an import that ran beside other writes gave it and then took another.
+	// Address and Content mean nothing. See [Lookup.Versions].
+	Withdrawn bool
 }
 
-// IDBounds are the largest values that the entries of an index may have; fields
-// get as many bytes as these need, which is what keeps an entry near the size of
-// its two hashes.
+// The flags of an entry, as they are packed.
+const (
+	flagDeleted = 1 << iota
+	flagWithdrawn
+	knownFlags = flagDeleted | flagWithdrawn
+)
+
+func (e *Entry) flags() (f uint32) {
+	if e.Deleted {
+		f |= flagDeleted
+	}
+	if e.Withdrawn {
+		f |= flagWithdrawn
+	}
+	return f
+}
+
+// IDBounds are the bounds of the entries that an index may have; fields get as
+// many bytes as these need, which is what keeps an entry near the size of its two
+// hashes.
 type IDBounds struct {
 	Entries      int64
 	FirstSegment uint32 // the smallest ordinal
 	LastSegment  uint32
-	Row          uint32
-	Version      uint32
-	Times        uint32 // how many different times
+	Row          uint32 // the largest
+	Version      uint32 // the largest
+	FirstUpdated int64  // the earliest time; UTC microseconds, whole milliseconds
+	LastUpdated  int64
+	Flags        bool // an entry may be a deletion or withdrawn
 }
 
 // idLayout is the packed form of the fields after the hashes: little-endian
-// numbers of 0 to 4 bytes each.
+// numbers, each of as many bytes as the largest one needs.
 type idLayout struct {
-	segmentBase               uint32
-	segment, row, version, at uint8 // bytes
+	segmentBase                      uint32
+	first                            int64 // time that is written as 0
+	segment, row, version, at, flags uint8 // bytes
 }
+
+const microsPerMilli = 1000
 
 func (b *IDBounds) layout() idLayout {
-	return idLayout{
+	l := idLayout{
 		segmentBase: b.FirstSegment,
-		segment:     bytesFor(b.LastSegment - b.FirstSegment),
-		row:         bytesFor(b.Row),
-		version:     bytesFor(max(b.Version, 1) - 1),
-		at:          bytesFor(max(b.Times, 1) - 1),
+		first:       b.FirstUpdated,
+		segment:     bytesFor(uint64(b.LastSegment - b.FirstSegment)),
+		row:         bytesFor(uint64(b.Row)),
+		version:     bytesFor(uint64(max(b.Version, 1) - 1)),
+		at:          bytesFor(uint64(b.LastUpdated-b.FirstUpdated) / microsPerMilli),
 	}
+	if b.Flags {
+		l.flags = 1
+	}
+	return l
 }
 
-func bytesFor(v uint32) uint8 { return uint8((bits.Len32(v) + 7) / 8) }
+func bytesFor(v uint64) uint8 { return uint8((bits.Len64(v) + 7) / 8) }
 
 // size is the length of an entry in bytes.
-func (l *idLayout) size() int { return idKeySize + int(l.segment+l.row+l.version+l.at) }
+func (l *idLayout) size() int {
+	return idKeySize + int(l.segment+l.row+l.version+l.at+l.flags)
+}
 
-func appendPacked(b []byte, v uint32, n uint8) []byte {
+func appendPacked(b []byte, v uint64, n uint8) []byte {
 	for range n {
 		b = append(b, byte(v))
 		v >>= 8
@@ -95,15 +130,15 @@ func appendPacked(b []byte, v uint32, n uint8) []byte {
 	return b
 }
 
-func packed(b []byte, n uint8) (v uint32, rest []byte) {
+func packed(b []byte, n uint8) (v uint64, rest []byte) {
 	for i := range n {
-		v |= uint32(b[i]) << (8 * i)
+		v |= uint64(b[i]) << (8 * i)
 	}
 	return v, b[n:]
 }
 
-// IDWriter writes the id index of one layer. Entries come sorted by key, each
-// key once. It belongs to one goroutine.
+// IDWriter writes the id index of one layer. Entries come sorted by key, those of
+// one key with falling version. It belongs to one goroutine.
 type IDWriter struct {
 	w       *FileWriter
 	layout  idLayout
@@ -112,11 +147,7 @@ type IDWriter struct {
 	buckets []uint32
 	shift   uint // key[0] >> shift is the bucket; 64 when there is one bucket
 	n       uint32
-	last    Key
-	times   map[int64]uint32
-	order   []int64
-	lastAt  int64 // the time of the last entry, and its index
-	lastNo  uint32
+	last    Entry
 	buf     []byte // entries that wait to be written
 }
 
@@ -129,6 +160,9 @@ func CreateIDs(dir, rel string, bounds IDBounds, into *File) (*IDWriter, error) 
 	if limit >= 1<<32-1 {
 		return nil, fmt.Errorf("create id index: %d entries do not fit one layer", limit)
 	}
+	if bounds.FirstUpdated%microsPerMilli != 0 || bounds.LastUpdated < bounds.FirstUpdated {
+		return nil, fmt.Errorf("create id index: times from %d to %d are no range of milliseconds", bounds.FirstUpdated, bounds.LastUpdated)
+	}
 	w, err := CreateFile(dir, rel, into)
 	if err != nil {
 		return nil, err
@@ -139,7 +173,7 @@ func CreateIDs(dir, rel string, bounds IDBounds, into *File) (*IDWriter, error) 
 	}
 	x := &IDWriter{
 		w: w, layout: bounds.layout(), limit: bounds,
-		shift: 64 - lead, buckets: make([]uint32, 1<<lead+1), times: map[int64]uint32{},
+		shift: 64 - lead, buckets: make([]uint32, 1<<lead+1),
 	}
 	if size := (limit*idFilterBits/8/idFilterBlock + 1) * idFilterBlock; size <= idMaxFilter {
 		x.filter = make([]byte, size)
@@ -149,29 +183,27 @@ func CreateIDs(dir, rel string, bounds IDBounds, into *File) (*IDWriter, error) 
 
 // Add appends one entry.
 func (x *IDWriter) Add(e *Entry) error {
-	if x.n > 0 && !x.last.Less(e.Key) {
+	if x.n > 0 && !x.last.Key.Less(e.Key) && (x.last.Key != e.Key || x.last.Version <= e.Version) {
 		return errors.New("id index: entries out of order")
 	}
-	if l := &x.limit; e.Address.Segment < l.FirstSegment || e.Address.Segment > l.LastSegment || e.Address.Row > l.Row ||
-		e.Version == 0 || e.Version > l.Version || int64(x.n) == l.Entries {
-		return fmt.Errorf("id index: an entry is out of bounds: row %d of segment %d, version %d", e.Address.Row, e.Address.Segment, e.Version)
-	}
-	x.last = e.Key
-	t, err := x.timeIndex(e.Updated)
-	if err != nil {
-		return err
+	if !x.fits(e) {
+		return fmt.Errorf("id index: an entry is out of bounds: row %d of segment %d, version %d, time %d",
+			e.Address.Row, e.Address.Segment, e.Version, e.Updated)
 	}
 	x.buckets[e.Key[0]>>x.shift+1]++
-	if x.filter != nil {
+	if x.filter != nil && (x.n == 0 || x.last.Key != e.Key) {
 		filterAdd(x.filter, e.Key)
 	}
+	x.last = *e
+	l := &x.layout
 	b := binary.BigEndian.AppendUint64(x.buf, e.Key[0])
 	b = binary.BigEndian.AppendUint64(b, e.Key[1])
 	b = binary.LittleEndian.AppendUint64(b, e.Content)
-	b = appendPacked(b, e.Address.Segment-x.layout.segmentBase, x.layout.segment)
-	b = appendPacked(b, e.Address.Row, x.layout.row)
-	b = appendPacked(b, e.Version-1, x.layout.version)
-	b = appendPacked(b, t, x.layout.at)
+	b = appendPacked(b, uint64(e.Address.Segment-l.segmentBase), l.segment)
+	b = appendPacked(b, uint64(e.Address.Row), l.row)
+	b = appendPacked(b, uint64(e.Version-1), l.version)
+	b = appendPacked(b, uint64(e.Updated-l.first)/microsPerMilli, l.at)
+	b = appendPacked(b, uint64(e.flags()), l.flags)
 	x.n++
 	if x.buf = b; len(b) < idWriteSize {
 		return nil
@@ -179,28 +211,18 @@ func (x *IDWriter) Add(e *Entry) error {
 	return x.flush()
 }
 
+func (x *IDWriter) fits(e *Entry) bool {
+	l := &x.limit
+	return e.Address.Segment >= l.FirstSegment && e.Address.Segment <= l.LastSegment && e.Address.Row <= l.Row &&
+		e.Version > 0 && e.Version <= l.Version && int64(x.n) < l.Entries &&
+		e.Updated >= l.FirstUpdated && e.Updated <= l.LastUpdated && e.Updated%microsPerMilli == 0 &&
+		(l.Flags || e.flags() == 0)
+}
+
 func (x *IDWriter) flush() error {
 	_, err := x.w.Write(x.buf)
 	x.buf = x.buf[:0]
 	return err
-}
-
-// timeIndex gives the place of a time in the table of times. Entries of one job
-// have one time, so it is nearly always that of the last entry.
-func (x *IDWriter) timeIndex(at int64) (uint32, error) {
-	if at == x.lastAt && len(x.order) > 0 {
-		return x.lastNo, nil
-	}
-	t, ok := x.times[at]
-	if !ok {
-		if t = uint32(len(x.order)); t >= max(x.limit.Times, 1) {
-			return 0, fmt.Errorf("id index: more than %d different times", x.limit.Times)
-		}
-		x.times[at] = t
-		x.order = append(x.order, at)
-	}
-	x.lastAt, x.lastNo = at, t
-	return t, nil
 }
 
 // Close writes the tables and the footer, and syncs the file.
@@ -212,21 +234,18 @@ func (x *IDWriter) Close() error {
 	for i := 1; i < len(x.buckets); i++ {
 		x.buckets[i] += x.buckets[i-1]
 	}
-	b := make([]byte, 0, 4*len(x.buckets)+8*len(x.order))
+	b := make([]byte, 0, 4*len(x.buckets))
 	for _, n := range x.buckets {
 		b = binary.LittleEndian.AppendUint32(b, n)
 	}
-	for _, t := range x.order {
-		b = binary.LittleEndian.AppendUint64(b, uint64(t))
-	}
+	l := &x.layout
 	foot := make([]byte, 0, idFooterSize)
 	foot = binary.LittleEndian.AppendUint64(foot, uint64(x.n))
 	foot = binary.LittleEndian.AppendUint64(foot, uint64(len(x.filter)))
 	foot = binary.LittleEndian.AppendUint64(foot, uint64(len(x.buckets)))
-	foot = binary.LittleEndian.AppendUint64(foot, uint64(len(x.order)))
-	l := &x.layout
+	foot = binary.LittleEndian.AppendUint64(foot, uint64(l.first))
 	foot = binary.LittleEndian.AppendUint32(foot, l.segmentBase)
-	foot = append(foot, l.segment, l.row, l.version, l.at)
+	foot = append(foot, l.segment, l.row, l.version, l.at, l.flags)
 	foot = append(foot[:idFooterSize-len(idMagic)], idMagic...)
 	for _, p := range [][]byte{x.filter, b, foot} {
 		if _, err := x.w.Write(p); err != nil {
@@ -239,275 +258,3 @@ func (x *IDWriter) Close() error {
 
 // Abort leaves no file.
 func (x *IDWriter) Abort() { x.w.Abort() }
-
-// filterAdd and filterHas use one cache line for a key: the line by the second
-// half of the key, and in it one bit in each of its eight words.
-func filterAdd(f []byte, k Key) {
-	blk := f[filterBlock(f, k):]
-	h := k[0] * 0x9E3779B97F4A7C15
-	for i := range 8 {
-		bit := h >> (58 - 6*i) & 63
-		blk[i*8+int(bit>>3)] |= 1 << (bit & 7)
-	}
-}
-
-func filterHas(f []byte, k Key) bool {
-	blk := f[filterBlock(f, k):]
-	h := k[0] * 0x9E3779B97F4A7C15
-	for i := range 8 {
-		bit := h >> (58 - 6*i) & 63
-		if blk[i*8+int(bit>>3)]&(1<<(bit&7)) == 0 {
-			return false
-		}
-	}
-	return true
-}
-
-func filterBlock(f []byte, k Key) int {
-	hi := k[1] >> 32 * uint64(len(f)/idFilterBlock) >> 32
-	return int(hi) * idFilterBlock
-}
-
-// IDs is an open id index file. It is safe for concurrent use.
-type IDs struct {
-	f       *os.File
-	name    string
-	layout  idLayout
-	n       uint32
-	shift   uint
-	filter  []byte
-	buckets []uint32
-	times   []int64
-}
-
-// OpenIDs opens the index file rel of the data store in dir. What its footer
-// says is checked against the size of the file; its checksum is fsck's work.
-func OpenIDs(dir, rel string) (*IDs, error) {
-	name := filepath.Join(dir, filepath.FromSlash(rel))
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, fmt.Errorf("open id index: %w", err)
-	}
-	x := &IDs{f: f, name: rel}
-	if err := x.load(); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("open id index %s: %w", rel, err)
-	}
-	return x, nil
-}
-
-func (x *IDs) load() error {
-	st, err := x.f.Stat()
-	if err != nil {
-		return err
-	}
-	foot := make([]byte, idFooterSize)
-	if _, err := x.f.ReadAt(foot, st.Size()-idFooterSize); err != nil || !bytes.HasSuffix(foot, []byte(idMagic)) {
-		return errors.New("not an id index: the footer is missing")
-	}
-	n := binary.LittleEndian.Uint64(foot)
-	filter := binary.LittleEndian.Uint64(foot[8:])
-	buckets := binary.LittleEndian.Uint64(foot[16:])
-	times := binary.LittleEndian.Uint64(foot[24:])
-	x.layout = idLayout{binary.LittleEndian.Uint32(foot[32:]), foot[36], foot[37], foot[38], foot[39]}
-	sane := n < 1<<32 && filter <= idMaxFilter && filter%idFilterBlock == 0 && buckets <= idMaxBuckets+1 && times <= n &&
-		max(x.layout.segment, x.layout.row, x.layout.version, x.layout.at) <= 4
-	if !sane || int64(n)*int64(x.layout.size())+int64(filter+4*buckets+8*times+idFooterSize) != st.Size() {
-		return fmt.Errorf("the footer does not fit the file's %d bytes", st.Size())
-	}
-	b := make([]byte, filter+4*buckets+8*times)
-	if _, err := x.f.ReadAt(b, int64(n)*int64(x.layout.size())); err != nil {
-		return err
-	}
-	x.n, x.filter, b = uint32(n), b[:filter:filter], b[filter:]
-	x.buckets = make([]uint32, buckets)
-	for i := range x.buckets {
-		x.buckets[i] = binary.LittleEndian.Uint32(b[4*i:])
-		if i > 0 && x.buckets[i] < x.buckets[i-1] {
-			return errors.New("the bucket table is out of order")
-		}
-	}
-	if last := len(x.buckets) - 1; last < 1 || last&(last-1) != 0 || uint64(x.buckets[last]) != n {
-		return errors.New("the bucket table does not cover the entries")
-	}
-	x.shift = 64
-	for i := len(x.buckets) - 1; i > 1; i /= 2 {
-		x.shift--
-	}
-	b = b[4*buckets:]
-	for i := range int(times) {
-		x.times = append(x.times, int64(binary.LittleEndian.Uint64(b[8*i:])))
-	}
-	return nil
-}
-
-// Len is the number of entries.
-func (x *IDs) Len() int64 { return int64(x.n) }
-
-// Close releases the file.
-func (x *IDs) Close() error { return x.f.Close() }
-
-// Lookup finds the entry of a key. buf is scratch space of the caller.
-func (x *IDs) Lookup(k Key, buf *[]byte) (Entry, bool, error) {
-	if len(x.filter) > 0 && !filterHas(x.filter, k) {
-		return Entry{}, false, nil
-	}
-	return x.find(k, buf)
-}
-
-// find is Lookup for a key that the filter lets through.
-func (x *IDs) find(k Key, buf *[]byte) (Entry, bool, error) {
-	i := k[0] >> x.shift
-	lo, hi := x.buckets[i], x.buckets[i+1]
-	if lo == hi {
-		return Entry{}, false, nil
-	}
-	b, err := x.read(lo, hi, buf)
-	if err != nil {
-		return Entry{}, false, err
-	}
-	for size := x.layout.size(); len(b) > 0; b = b[size:] {
-		if binary.BigEndian.Uint64(b) == k[0] && binary.BigEndian.Uint64(b[8:]) == k[1] {
-			e, err := x.decode(b)
-			return e, err == nil, err
-		}
-	}
-	return Entry{}, false, nil
-}
-
-func (x *IDs) read(lo, hi uint32, buf *[]byte) ([]byte, error) {
-	size := x.layout.size()
-	n := int(hi-lo) * size
-	if cap(*buf) < n {
-		*buf = make([]byte, n)
-	}
-	b := (*buf)[:n]
-	if _, err := x.f.ReadAt(b, int64(lo)*int64(size)); err != nil {
-		return nil, fmt.Errorf("read id index %s: %w", x.name, err)
-	}
-	return b, nil
-}
-
-func (x *IDs) decode(b []byte) (Entry, error) {
-	e := Entry{
-		Key:     Key{binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])},
-		Content: binary.LittleEndian.Uint64(b[16:]),
-	}
-	b = b[idKeySize:]
-	e.Address.Segment, b = packed(b, x.layout.segment)
-	e.Address.Segment += x.layout.segmentBase
-	e.Address.Row, b = packed(b, x.layout.row)
-	e.Version, b = packed(b, x.layout.version)
-	e.Version++
-	t, _ := packed(b, x.layout.at)
-	if int(t) >= len(x.times) {
-		return Entry{}, fmt.Errorf("id index %s: entry names time %d of %d", x.name, t, len(x.times))
-	}
-	e.Updated = x.times[t]
-	return e, nil
-}
-
-// Each calls f for every entry in order, until it returns an error.
-func (x *IDs) Each(f func(*Entry) error) error {
-	const step = 4096
-	var buf []byte
-	for lo := uint32(0); lo < x.n; {
-		hi := min(lo+step, x.n)
-		b, err := x.read(lo, hi, &buf)
-		if err != nil {
-			return err
-		}
-		for ; len(b) > 0; b = b[x.layout.size():] {
-			e, err := x.decode(b)
-			if err != nil {
-				return err
-			}
-			if err := f(&e); err != nil {
-				return err
-			}
-		}
-		lo = hi
-	}
-	return nil
-}
-
-// Index is the id indexes of all layers of a manifest. It is safe for
-// concurrent use.
-type Index struct{ layers []*IDs } // the newest first
-
-// OpenIndex opens the id indexes that a manifest names.
-func OpenIndex(dir string, m *Manifest) (*Index, error) {
-	x := &Index{}
-	for i := len(m.Layers) - 1; i >= 0; i-- {
-		ids, err := OpenIDs(dir, m.Layers[i].IDs.Path)
-		if err != nil {
-			return nil, errors.Join(err, x.Close())
-		}
-		x.layers = append(x.layers, ids)
-	}
-	return x, nil
-}
-
-// Close releases the files.
-func (x *Index) Close() error {
-	var err error
-	for _, l := range x.layers {
-		err = errors.Join(err, l.Close())
-	}
-	return err
-}
-
-// Empty tells that there is no entry at all.
-func (x *Index) Empty() bool { return len(x.layers) == 0 }
-
-// Lookup finds the newest versions of many keys. It belongs to one goroutine and
-// keeps its memory.
-type Lookup struct {
-	index      *Index
-	candidates []int32
-	buf        []byte
-	touched    byte
-}
-
-// NewLookup makes a lookup over all layers.
-func (x *Index) NewLookup() *Lookup { return &Lookup{index: x} }
-
-// Latest sets entries[i] and found[i] for each key; both have the length of keys.
-func (l *Lookup) Latest(keys []Key, entries []Entry, found []bool) error {
-	clear(found)
-	for _, layer := range l.index.layers {
-		l.sift(layer, keys, found)
-		for _, i := range l.candidates {
-			e, ok, err := layer.find(keys[i], &l.buf)
-			if err != nil {
-				return err
-			}
-			if ok {
-				entries[i], found[i] = e, true
-			}
-		}
-	}
-	return nil
-}
-
-// sift lists the keys that a layer may have and no newer one has. A test of the
-// filter is a cache miss, and misses overlap only when nothing depends on them:
-// so the lines of some keys are touched before any of them is tested.
-func (l *Lookup) sift(layer *IDs, keys []Key, found []bool) {
-	l.candidates = l.candidates[:0]
-	const ahead = 16
-	f := layer.filter
-	for from := 0; from < len(keys); from += ahead {
-		to := min(from+ahead, len(keys))
-		if len(f) > 0 {
-			for i := from; i < to; i++ {
-				l.touched ^= f[filterBlock(f, keys[i])]
-			}
-		}
-		for i := from; i < to; i++ {
-			if !found[i] && (len(f) == 0 || filterHas(f, keys[i])) {
-				l.candidates = append(l.candidates, int32(i))
-			}
-		}
-	}
-}

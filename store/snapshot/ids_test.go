@@ -2,6 +2,8 @@ package snapshot
 
 import (
 	"bytes"
+	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -18,7 +20,7 @@ func testEntries(n int) []Entry {
 			Content: rng.Uint64(),
 			Address: Address{uint32(1000 + i%9), uint32(i)},
 			Version: uint32(1 + i%4),
-			Updated: 1_600_000_000_000_000 + int64(i%3),
+			Updated: 1_600_000_000_000_000 + int64(i%3)*1000,
 		}
 	}
 	slices.SortFunc(es, func(a, b Entry) int {
@@ -31,8 +33,13 @@ func testEntries(n int) []Entry {
 }
 
 func boundsOf(es []Entry) IDBounds {
-	b := IDBounds{Entries: int64(len(es)), FirstSegment: 1 << 31, Times: 3}
+	b := IDBounds{Entries: int64(len(es)), FirstSegment: 1 << 31}
+	if len(es) > 0 {
+		b.FirstUpdated = es[0].Updated
+	}
 	for _, e := range es {
+		b.FirstUpdated, b.LastUpdated = min(b.FirstUpdated, e.Updated), max(b.LastUpdated, e.Updated)
+		b.Flags = b.Flags || e.Deleted || e.Withdrawn
 		b.FirstSegment = min(b.FirstSegment, e.Address.Segment)
 		b.LastSegment = max(b.LastSegment, e.Address.Segment)
 		b.Row, b.Version = max(b.Row, e.Address.Row), max(b.Version, e.Version)
@@ -129,7 +136,8 @@ func TestIDWriterRefusesEntriesOutOfOrderAndBounds(t *testing.T) {
 		{Key: Key{6, 0}, Version: 0},
 		{Key: Key{6, 0}, Version: 1, Address: Address{Segment: 1}},
 		{Key: Key{6, 0}, Version: 1, Address: Address{Row: 1}},
-		{Key: Key{6, 0}, Version: 1, Updated: 7},
+		{Key: Key{6, 0}, Version: 1, Updated: 1000},
+		{Key: Key{6, 0}, Version: 1, Deleted: true},
 	} {
 		if err := w.Add(&out); err == nil {
 			t.Errorf("Add took %+v, which is out of bounds", out)
@@ -223,5 +231,122 @@ func TestLookupFindsTheNewestOfAllLayers(t *testing.T) {
 		if found[i] != (i%2 == 0) || found[i] && (entries[i].Key != keys[i] || entries[i].Version != want) {
 			t.Fatalf("key %d: found %v, %+v, want version %d", i, found[i], entries[i], want)
 		}
+	}
+}
+
+func TestLookupFindsAllVersions(t *testing.T) {
+	dir := t.TempDir()
+	k := Key{7 << 60, 1}
+	at := func(row uint32) Address { return Address{3, row} }
+	// The third layer withdraws number 3, which the second brought; the fourth has
+	// the right one, and more versions than one read.
+	layers := [][]Entry{
+		{{Key: k, Version: 1, Address: at(1)}},
+		{{Key: k, Version: 3, Address: at(30)}, {Key: k, Version: 2, Address: at(2), Deleted: true}},
+		{{Key: k, Version: 5, Address: at(5)}, {Key: k, Version: 3, Withdrawn: true}},
+		{},
+	}
+	for n := uint32(3 * searchStep); n > 5; n-- {
+		layers[3] = append(layers[3], Entry{Key: k, Version: n, Address: at(n)})
+	}
+	layers[3] = append(layers[3], Entry{Key: k, Version: 4, Address: at(4), Updated: 77_000}, Entry{Key: k, Version: 3, Address: at(3)})
+	for i, want := range [][]uint32{{1}, {30, 2, 1}, {5, 2, 1}, {5, 4, 3, 2, 1}} {
+		m := &Manifest{}
+		for n, es := range layers[:i+1] {
+			// Others in the bucket, before and after.
+			es = append([]Entry{{Key: Key{0, 5}, Version: 1}}, es...)
+			es = append(es, Entry{Key: Key{^uint64(0), 0}, Version: 1})
+			m.Layers = append(m.Layers, Layer{IDs: writeIDs(t, dir, fmt.Sprintf("%d-%d.ids", i, n), es)})
+		}
+		x, err := OpenIndex(dir, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer x.Close()
+		l := x.NewLookup()
+		got, err := l.Versions(nil, k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var rows []uint32
+		for _, e := range got {
+			if e.Key != k || e.Withdrawn || e.Deleted != (e.Version == 2) {
+				t.Errorf("%d layers: %+v", i+1, e)
+			}
+			if e.Version <= 5 {
+				rows = append(rows, e.Address.Row)
+			}
+		}
+		if !slices.Equal(rows, want) {
+			t.Errorf("%d layers: rows %v, want %v", i+1, rows, want)
+		}
+		last, ok, err := l.One(k)
+		if err != nil || !ok || last != got[0] {
+			t.Errorf("%d layers: the latest is %+v (%v %v), want %+v", i+1, last, ok, err, got[0])
+		}
+		entries, found := make([]Entry, 1), make([]bool, 1)
+		if err := l.Latest([]Key{k}, entries, found); err != nil || !found[0] || entries[0] != got[0] {
+			t.Errorf("%d layers: Latest gives %+v (%v %v), want %+v", i+1, entries[0], found[0], err, got[0])
+		}
+	}
+}
+
+func TestAVersionThatIsWithdrawnIsNotFound(t *testing.T) {
+	dir := t.TempDir()
+	k := Key{1, 1}
+	m := &Manifest{Layers: []Layer{
+		{IDs: writeIDs(t, dir, "1.ids", []Entry{{Key: k, Version: 1, Address: Address{1, 2}}})},
+		{IDs: writeIDs(t, dir, "2.ids", []Entry{{Key: k, Version: 1, Withdrawn: true}})},
+	}}
+	x, err := OpenIndex(dir, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	l := x.NewLookup()
+	entries, found := make([]Entry, 1), make([]bool, 1)
+	if err := l.Latest([]Key{k}, entries, found); err != nil || found[0] {
+		t.Errorf("Latest gives %+v (%v %v)", entries[0], found[0], err)
+	}
+	if e, ok, err := l.One(k); ok || err != nil {
+		t.Errorf("One gives %+v (%v %v)", e, ok, err)
+	}
+}
+
+// TestOpenIDsReadsVersion1 reads a file that has the table of times of the format's
+// first version.
+func TestOpenIDsReadsVersion1(t *testing.T) {
+	var b []byte
+	for i := range uint64(2) {
+		b = binary.BigEndian.AppendUint64(b, i+1)
+		b = binary.BigEndian.AppendUint64(b, 9)
+		b = binary.LittleEndian.AppendUint64(b, 100+i)
+		b = append(b, byte(i), 1) // row, then time
+	}
+	b = binary.LittleEndian.AppendUint32(b, 0)
+	b = binary.LittleEndian.AppendUint32(b, 2)
+	b = binary.LittleEndian.AppendUint64(b, 5)
+	b = binary.LittleEndian.AppendUint64(b, 7)
+	for _, n := range []uint64{2, 0, 2, 2} {
+		b = binary.LittleEndian.AppendUint64(b, n)
+	}
+	b = binary.LittleEndian.AppendUint32(b, 40)
+	b = append(b, 0, 1, 0, 1)
+	b = append(b, make([]byte, 16)...)
+	b = append(b, idMagic1...)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "1.ids"), b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	x, err := OpenIDs(dir, "1.ids")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	var buf []byte
+	got, ok, err := x.Lookup(Key{2, 9}, &buf)
+	want := Entry{Key: Key{2, 9}, Content: 101, Address: Address{40, 1}, Version: 1, Updated: 7}
+	if err != nil || !ok || got != want {
+		t.Errorf("got %+v (%v %v), want %+v", got, ok, err, want)
 	}
 }

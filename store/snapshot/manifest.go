@@ -12,6 +12,9 @@
 //  3. Row r of a segment's Parquet file and line r of its resources file are
 //     the same resource; rows count from 0.
 //  4. A segment's ordinal is never given twice in one data store.
+//  5. The newest layer that has a key has its latest version. Who adds older
+//     versions of a key in a new layer puts an entry of the latest one before them.
+//  6. The rows of a segment are in the order of their meta.lastUpdated.
 //
 // Read [Manifest], [Store] and [Layer] first.
 package snapshot
