@@ -10,7 +10,7 @@ import (
 
 // compileArithmetic compiles + - * / div mod & (N1, 6.6).
 func (c *compiler) compileArithmetic(e *expr) *plan {
-	a, b := c.compile(e.Args[0]), c.compile(e.Args[1])
+	a, b := c.scoped(e.Args[0]), c.scoped(e.Args[1])
 	if e.Op == opConcat {
 		return c.concat(e, a, b)
 	}
@@ -166,60 +166,93 @@ func decimalArithmetic(op opKind, x, y decimal.Decimal) (decimal.Decimal, bool) 
 	return x.Mod(y)
 }
 
-// quantityArithmetic adds in the unit of the left, and multiplies units (N1, 6.6).
+// quantityArithmetic adds in the finer of the two units, and multiplies units (N1,
+// 6.6.1 to 6.6.4).
 func (ev *Evaluator) quantityArithmetic(e *expr, x, y quantity) (Value, bool) {
 	switch e.Op {
 	case opPlus, opMinus:
-		d := y.dec
-		if !bytes.Equal(x.unit, y.unit) || x.calendar != y.calendar {
-			var ok bool
-			if d, ok = convertDefinite(y, x); !ok {
-				return Value{}, false
-			}
-		}
-		d, ok := decimalArithmetic(e.Op, x.dec, d)
+		x, y, ok := inFinerUnit(x, y)
 		if !ok {
 			return Value{}, false
 		}
-		return ev.newQuantity(d, x.unit, x.calendar), true
+		d, ok := decimalArithmetic(e.Op, x.dec, y.dec)
+		x.dec = d
+		return ev.newQuantity(x), ok
 	case opTimes, opDivide:
-		u, ok := x.ucumCode(false)
-		w, ok2 := y.ucumCode(false)
-		d, ok3 := decimalArithmetic(e.Op, x.dec, y.dec)
-		if !ok || !ok2 || !ok3 {
+		d, ok := decimalArithmetic(e.Op, x.dec, y.dec)
+		if !ok {
 			return Value{}, false
 		}
-		return ev.newQuantity(d, joinUnits(e.Op, u, w), false), true
+		x.dec, y.dec = d, d
+		switch {
+		case y.isNumber():
+			return ev.newQuantity(x), true
+		case x.isNumber() && e.Op == opTimes:
+			return ev.newQuantity(y), true
+		}
+		u, ok := x.ucumCode(false)
+		w, ok2 := y.ucumCode(false)
+		if !ok || !ok2 || len(u)+len(w) > maxUnit {
+			return Value{}, false
+		}
+		join := ucum.AppendProduct
+		if e.Op == opDivide {
+			join = ucum.AppendQuotient
+		}
+		return ev.newQuantity(quantity{dec: d, unit: join(nil, u, w)}), true
 	}
 	ev.fail(e, "'%s' cannot take quantities", opNames[e.Op])
 	return Value{}, false
 }
 
+// maxUnit is how long the code of a product of units may be.
+const maxUnit = 1000
+
+// isNumber tells whether multiplying by q leaves the other's unit as it is.
+func (q *quantity) isNumber() bool { return bytes.Equal(q.unit, unity) && !q.calendar && !q.opaque }
+
+// inFinerUnit converts one of two quantities to the unit of the other, so that
+// both have the finer one.
+func inFinerUnit(x, y quantity) (a, b quantity, ok bool) {
+	if x.sameUnit(&y) {
+		return x, y, true
+	}
+	one := func(q quantity) quantity {
+		q.dec = decimal.FromInt(1)
+		return q
+	}
+	c, known := compareQuantities(one(x), one(y), false)
+	if !known {
+		return x, y, false
+	}
+	if c > 0 {
+		x.dec, ok = convertDefinite(x, y)
+		x.unit, x.calendar = y.unit, y.calendar
+		return x, y, ok
+	}
+	y.dec, ok = convertDefinite(y, x)
+	return x, y, ok
+}
+
+// convertDefinite gives the amount of q in the unit of another quantity. Calendar
+// years and months convert to one another only.
 func convertDefinite(q, to quantity) (decimal.Decimal, bool) {
+	if q.sameUnit(&to) {
+		return q.dec, true
+	}
+	if q.calendar && to.calendar {
+		u, ok := temporal.UnitByName(string(q.unit))
+		w, ok2 := temporal.UnitByName(string(to.unit))
+		if ok && ok2 && u == temporal.Years && w == temporal.Months {
+			return inMonths(q.dec, u)
+		}
+	}
 	u, ok := q.ucumCode(false)
 	w, ok2 := to.ucumCode(false)
 	if !ok || !ok2 {
 		return decimal.Decimal{}, false
 	}
 	return ucum.Convert(q.dec, u, w)
-}
-
-// joinUnits gives the UCUM code of the product or quotient of two units.
-func joinUnits(op opKind, u, w []byte) []byte {
-	one := func(u []byte) bool { return len(u) == 1 && u[0] == '1' }
-	switch {
-	case one(w):
-		return u
-	case op == opTimes && one(u):
-		return w
-	case op == opTimes:
-		return append(append(bytes.Clone(u), '.'), w...)
-	case bytes.Equal(u, w):
-		return unity
-	case bytes.ContainsAny(w, "./"):
-		return append(append(append(bytes.Clone(u), '/', '('), w...), ')')
-	}
-	return append(append(bytes.Clone(u), '/'), w...)
 }
 
 // shiftTime adds a duration to a date or time (N1, 6.6.1): a calendar duration, or
@@ -261,9 +294,14 @@ func durationUnit(q quantity) (temporal.Unit, bool) {
 	return u, ok && !q.opaque
 }
 
-// compileUnary compiles the signs, which bind less tightly than a path.
+// compileUnary compiles the signs, which bind less tightly than a path. The
+// least number of a range has its sign in the literal.
 func (c *compiler) compileUnary(e *expr) *plan {
-	a := c.compile(e.Args[0])
+	operand := e.Args[0]
+	if e.Op == opMinus && operand.Kind == exprLiteral && (operand.Lit == litInteger || operand.Lit == litLong) {
+		return constant(e, c.integer(operand, "-"+operand.Text))
+	}
+	a := c.scoped(operand)
 	return fromGetter(e, a.static, func() getter {
 		x := a.get()
 		return func(ev *Evaluator) (Value, bool) {
@@ -281,10 +319,10 @@ func (ev *Evaluator) signed(e *expr, v Value) (Value, bool) {
 	switch {
 	case kind == KindInteger || kind == KindLong:
 		n, ok := ev.integer(v)
-		if e.Op == opMinus {
-			n = -n
+		if !ok || e.Op != opMinus {
+			return Value{kind: kind, num: n}, ok
 		}
-		return Value{kind: kind, num: n}, ok
+		return integerArithmetic(opMinus, kind, 0, n)
 	case kind == KindDecimal:
 		d, ok := ev.number(v)
 		if e.Op == opMinus {
@@ -296,7 +334,7 @@ func (ev *Evaluator) signed(e *expr, v Value) (Value, bool) {
 		if e.Op == opMinus {
 			q.dec = q.dec.Neg()
 		}
-		return ev.newQuantity(q.dec, q.unit, q.calendar), ok
+		return ev.newQuantity(q), ok
 	}
 	ev.fail(e, "%s has no sign; expected a number or a quantity", v.TypeName())
 	return Value{}, false

@@ -32,13 +32,13 @@ var collectionFunctions = map[string]function{
 	"anyTrue":    {0, 0, quantifier(false, true)},
 	"anyFalse":   {0, 0, quantifier(false, false)},
 	"subsetOf": {1, 1, func(c *compiler, e *expr, input *plan) *plan {
-		return buildSubset(e, input, c.compile(e.Args[0]))
+		return buildSubset(e, input, c.scoped(e.Args[0]))
 	}},
 	"supersetOf": {1, 1, func(c *compiler, e *expr, input *plan) *plan {
-		return buildSubset(e, c.compile(e.Args[0]), input)
+		return buildSubset(e, c.scoped(e.Args[0]), input)
 	}},
 	"union": {1, 1, func(c *compiler, e *expr, input *plan) *plan {
-		return c.union(e, input, c.compile(e.Args[0]))
+		return c.union(e, input, c.scoped(e.Args[0]))
 	}},
 	"combine":   {1, 2, buildCombine},
 	"intersect": {1, 1, filterBy(true)},
@@ -134,7 +134,7 @@ func slicing(part func(items []Value, n int64) []Value) func(c *compiler, e *exp
 		}
 		var arg *plan
 		if len(e.Args) == 1 {
-			arg = c.compile(e.Args[0])
+			arg = c.scoped(e.Args[0])
 		}
 		return fromItems(e, input.static, func() func(ev *Evaluator) {
 			gather := input.gather()
@@ -241,7 +241,7 @@ func (ev *Evaluator) contains(e *expr, items []Value, v Value) bool {
 
 // buildCombine: both, repetitions included (N1, 5.4.2).
 func buildCombine(c *compiler, e *expr, input *plan) *plan {
-	other := c.compile(e.Args[0])
+	other := c.scoped(e.Args[0])
 	s := static{many: true, unordered: input.unordered || other.unordered}
 	if !input.any() && !other.any() {
 		s.types = slices.Concat(input.types, other.types)
@@ -258,7 +258,7 @@ func buildCombine(c *compiler, e *expr, input *plan) *plan {
 // filterBy makes intersect and exclude (N1, 5.3.7 and 5.3.8).
 func filterBy(in bool) func(c *compiler, e *expr, input *plan) *plan {
 	return func(c *compiler, e *expr, input *plan) *plan {
-		other := c.compile(e.Args[0])
+		other := c.scoped(e.Args[0])
 		return fromItems(e, input.static, func() func(ev *Evaluator) {
 			x, y := input.gather(), other.gather()
 			return func(ev *Evaluator) {
@@ -287,7 +287,7 @@ func filterBy(in bool) func(c *compiler, e *expr, input *plan) *plan {
 func buildCoalesce(c *compiler, e *expr, _ *plan) *plan {
 	var args []*plan
 	for _, a := range e.Args {
-		args = append(args, c.compile(a))
+		args = append(args, c.scoped(a))
 	}
 	return fromItems(e, static{many: true}, func() func(ev *Evaluator) {
 		var gathers []func(*Evaluator) int

@@ -52,8 +52,7 @@ func (ev *Evaluator) equal(a, b Value) ternary {
 			return isEmpty
 		}
 		return ternaryOf(eq)
-	case ka == KindString || kb == KindString:
-		// An element whose value is a string in JSON compares with a String.
+	case ka == KindString && kb == KindString:
 		x, ok := ev.stringOf(a)
 		y, ok2 := ev.stringOf(b)
 		return ternaryOf(ok && ok2 && bytes.Equal(x, y))
@@ -261,7 +260,7 @@ func convert(q, to quantity) (decimal.Decimal, bool) {
 // A calendar year or month has no definite length, so it compares with a UCUM unit
 // only when indefinite is allowed (N1, 6.1.1 and 6.1.2).
 func compareQuantities(x, y quantity, indefinite bool) (c int, known bool) {
-	if bytes.Equal(x.unit, y.unit) && x.calendar == y.calendar {
+	if x.sameUnit(&y) {
 		return x.dec.Cmp(y.dec), true
 	}
 	if x.calendar && y.calendar {
@@ -385,7 +384,7 @@ func (ev *Evaluator) order(e *expr, a, b Value) (c int, known bool) {
 
 // compileOrder compiles < <= > >=.
 func (c *compiler) compileOrder(e *expr) *plan {
-	a, b := c.compile(e.Args[0]), c.compile(e.Args[1])
+	a, b := c.scoped(e.Args[0]), c.scoped(e.Args[1])
 	return fromCond(e, func() cond {
 		x, y := a.get(), b.get()
 		op := e.Op

@@ -219,6 +219,8 @@ type compiler struct {
 	Options
 	root      static   // what the focus is
 	this      static   // what $this is
+	lambda    bool     // within an argument that runs for each item
+	whole     bool     // paths start at a whole collection, Evaluator.whole
 	total     bool     // within aggregate
 	variables []string // defined by defineVariable so far
 	usesIndex bool     // $index occurred in the lambda being compiled
@@ -291,6 +293,9 @@ func (c *compiler) compile(e *expr) *plan {
 	case exprThis:
 		return c.compileThis(e)
 	case exprIndex:
+		if !c.lambda {
+			return nothing(e)
+		}
 		c.usesIndex = true
 		return fromGetter(e, system(KindInteger), func() getter {
 			return func(ev *Evaluator) (Value, bool) { return Integer(ev.index), true }
@@ -308,14 +313,26 @@ func (c *compiler) compile(e *expr) *plan {
 	case exprUnary:
 		return c.compileUnary(e)
 	case exprTypeTest:
-		return c.compileTypeTest(e, c.compile(e.Args[0]), e.Op == opIs)
+		return c.compileTypeTest(e, c.scoped(e.Args[0]), e.Op == opIs)
 	default:
 		return c.compileBinary(e)
 	}
 }
 
+// scoped compiles an operand or an argument: the variables that it defines are
+// its own.
+func (c *compiler) scoped(e *expr) *plan {
+	defined := len(c.variables)
+	p := c.compile(e)
+	c.variables = c.variables[:defined]
+	return p
+}
+
 // compileThis is $this, and where a path without a start begins.
 func (c *compiler) compileThis(e *expr) *plan {
+	if c.whole {
+		return fromList(e, c.this, func(ev *Evaluator) []Value { return ev.whole })
+	}
 	p := fromGetter(e, c.this, func() getter {
 		return func(ev *Evaluator) (Value, bool) { return ev.this, ev.this.kind != KindNone }
 	})
@@ -330,15 +347,7 @@ func (c *compiler) literal(e *expr) Value {
 	case litString:
 		return String(e.Text)
 	case litInteger, litLong:
-		kind, limit := KindInteger, int64(1<<31-1)
-		if e.Lit == litLong {
-			kind, limit = KindLong, 1<<63-1
-		}
-		n, ok := parseInt(e.Text)
-		if !ok || n > limit {
-			c.refuse(e, "'%s' is beyond the range of %s", e.Text, kindNames[kind])
-		}
-		return Value{kind: kind, num: n}
+		return c.integer(e, e.Text)
 	case litDecimal:
 		return Decimal(c.number(e))
 	case litDate:
@@ -351,6 +360,19 @@ func (c *compiler) literal(e *expr) Value {
 	v := Quantity(c.number(e), e.Unit)
 	v.data.calendar = e.Calendar
 	return v
+}
+
+// integer gives the value of the digits, with their sign, of literal e.
+func (c *compiler) integer(e *expr, digits string) Value {
+	kind := KindInteger
+	if e.Lit == litLong {
+		kind = KindLong
+	}
+	n, ok := parseInt(digits)
+	if !ok || kind == KindInteger && int64(int32(n)) != n {
+		c.refuse(e, "'%.20s' is beyond the range of %s", digits, kindNames[kind])
+	}
+	return Value{kind: kind, num: n}
 }
 
 func (c *compiler) number(e *expr) decimal.Decimal {
@@ -372,13 +394,38 @@ func (c *compiler) temporal(e *expr, kind temporal.Kind) Value {
 // inLambda compiles the argument of a function that runs once for each item,
 // with that item as $this.
 func (c *compiler) inLambda(e *expr, item static) *plan {
-	saved, index := c.this, c.usesIndex
+	saved := *c
 	item.many = false
-	c.this, c.usesIndex = item, false
-	defined := len(c.variables)
-	p := c.compile(e)
+	c.this, c.lambda, c.whole, c.usesIndex = item, true, false, false
+	p := c.scoped(e)
 	p.usesIndex = c.usesIndex
-	c.this, c.usesIndex = saved, index
-	c.variables = c.variables[:defined]
+	c.this, c.lambda, c.whole, c.usesIndex = saved.this, saved.lambda, saved.whole, saved.usesIndex
 	return p
+}
+
+// onWhole compiles the argument of a function that runs once, on the whole input:
+// $this and its paths start there.
+func (c *compiler) onWhole(e *expr, items static) *plan {
+	this, whole := c.this, c.whole
+	c.this, c.whole = items, true
+	p := c.scoped(e)
+	c.this, c.whole = this, whole
+	return p
+}
+
+// fromList makes the plan of items that are known when it runs.
+func fromList(e *expr, s static, list func(ev *Evaluator) []Value) *plan {
+	return &plan{
+		static: s, at: e,
+		each: func(k cont) run {
+			return func(ev *Evaluator) bool {
+				for _, v := range list(ev) {
+					if !k(ev, v) {
+						return false
+					}
+				}
+				return true
+			}
+		},
+	}
 }

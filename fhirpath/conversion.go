@@ -119,7 +119,7 @@ func (ev *Evaluator) toText(v Value) (Value, bool) {
 		return v, true
 	}
 	if q, ok := ev.quantityOf(v); ok && v.systemKind() == KindQuantity {
-		return ev.newString(ev.newQuantity(q.dec, q.unit, q.calendar).AppendString(nil)), true
+		return ev.newString(ev.newQuantity(q).AppendString(nil)), true
 	}
 	if !v.HasValue() || v.systemKind() == KindNone {
 		return Value{}, false
@@ -200,16 +200,15 @@ func (ev *Evaluator) quantityArgument(e *expr, v Value, args [3]Value) (Value, b
 			return Value{}, false
 		}
 		to := quantity{unit: bytes.Trim(text, "'")}
-		if _, named := temporal.UnitByName(string(to.unit)); named {
-			to.calendar = true
-		}
+		_, to.calendar = temporal.UnitByName(string(to.unit))
 		d, ok := convertDefinite(q, to)
 		if !ok {
 			return Value{}, false
 		}
-		q = quantity{dec: d, unit: to.unit, calendar: to.calendar}
+		to.dec = d
+		q = to
 	}
-	return ev.newQuantity(q.dec, q.unit, q.calendar), true
+	return ev.newQuantity(q), true
 }
 
 func buildToQuantity(c *compiler, e *expr, input *plan) *plan {

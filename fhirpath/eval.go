@@ -39,6 +39,7 @@ type Evaluator struct {
 	this  Value   // $this, and where a path without a start begins
 	index int64   // $index
 	total []Value // $total
+	whole []Value // where paths start in the value of defineVariable()
 
 	err   *Error
 	steps int // what is left of them
@@ -128,7 +129,7 @@ func (ev *Evaluator) begin(f Focus) {
 	if f.Tree != nil && f.Node != fhir.NoNode {
 		ev.this = f.value()
 	}
-	ev.index, ev.total = 0, nil
+	ev.index, ev.total, ev.whole = 0, nil, nil
 	ev.err, ev.steps = nil, ev.env.MaxSteps
 	ev.items, ev.frames, ev.result = ev.items[:0], ev.frames[:0], ev.result[:0]
 	ev.slot, ev.count = slot{}, 0
@@ -221,9 +222,9 @@ func (ev *Evaluator) newTemporal(t temporal.Value) Value {
 	return Value{kind: kindOfTime(t.Kind()), data: d}
 }
 
-func (ev *Evaluator) newQuantity(x decimal.Decimal, unit []byte, calendar bool) Value {
+func (ev *Evaluator) newQuantity(q quantity) Value {
 	d := ev.newDatum()
-	d.dec, d.text, d.calendar = x, unit, calendar
+	d.dec, d.text, d.calendar, d.opaque = q.dec, q.unit, q.calendar, q.opaque
 	return Value{kind: KindQuantity, data: d}
 }
 

@@ -21,19 +21,23 @@ var fhirFunctions = map[string]function{
 			}
 		})
 	}},
-	"getValue": scalar(0, 0, static{}, func(ev *Evaluator, _ *expr, v Value, _ [3]Value) (Value, bool) {
-		return ev.systemValue(v)
-	}),
+	"getValue": {0, 0, func(_ *compiler, e *expr, input *plan) *plan {
+		return fromGetter(e, static{}, func() getter {
+			get := firstOfTwo(input)
+			return func(ev *Evaluator) (Value, bool) {
+				v, n := get(ev)
+				if n != 1 {
+					return Value{}, false
+				}
+				return ev.systemValue(v)
+			}
+		})
+	}},
 	"extension":   {1, 1, buildExtension},
 	"resolve":     {0, 0, buildResolve},
 	"children":    {0, 0, buildChildren},
 	"descendants": {0, 0, buildDescendants},
-	"type": scalar(0, 0, system(KindTypeInfo), func(ev *Evaluator, _ *expr, v Value, _ [3]Value) (Value, bool) {
-		ns, name, _ := strings.Cut(v.TypeName(), ".")
-		d := ev.newDatum()
-		d.text, d.name = []byte(ns), name
-		return Value{kind: KindTypeInfo, data: d}, true
-	}),
+	"type":        {0, 0, buildType},
 	"conformsTo":  scalar(1, 1, booleanResult, conformsTo),
 	"memberOf":    scalar(1, 1, booleanResult, memberOf),
 	"htmlChecks":  scalar(0, 0, booleanResult, htmlChecks),
@@ -104,7 +108,7 @@ func buildExtension(c *compiler, e *expr, input *plan) *plan {
 	if input.empty {
 		return nothing(e)
 	}
-	url := c.compile(e.Args[0])
+	url := c.scoped(e.Args[0])
 	s := static{types: []typeOf{{fhir: r4.TypeExtension}}, many: true}
 	spans := extensionSpans()
 	return fromStep(e, s, input, c.text(e, "extension"), func(k cont) cont {
@@ -143,9 +147,23 @@ func buildExtension(c *compiler, e *expr, input *plan) *plan {
 	})
 }
 
+// buildType: the type of each item (N1, 10.1).
+func buildType(_ *compiler, e *expr, input *plan) *plan {
+	s := system(KindTypeInfo)
+	s.many, s.unordered = input.many, input.unordered
+	return fromStep(e, s, input, "type()", func(k cont) cont {
+		return func(ev *Evaluator, v Value) bool {
+			ns, name, _ := strings.Cut(v.TypeName(), ".")
+			d := ev.newDatum()
+			d.text, d.name = []byte(ns), name
+			return k(ev, Value{kind: KindTypeInfo, data: d})
+		}
+	})
+}
+
 // buildChildren: all members of each item (N1, 5.8.1).
 func buildChildren(_ *compiler, e *expr, input *plan) *plan {
-	return fromStep(e, static{many: true, unordered: true}, input, "children", func(k cont) cont {
+	return fromStep(e, static{many: true, unordered: true}, input, "children()", func(k cont) cont {
 		return func(ev *Evaluator, v Value) bool { return eachChild(ev, v, k) }
 	})
 }
@@ -178,7 +196,7 @@ func eachChild(ev *Evaluator, v Value, k cont) bool {
 
 // buildDescendants: the children, theirs, and so on (N1, 5.8.2), each before its own.
 func buildDescendants(_ *compiler, e *expr, input *plan) *plan {
-	return fromStep(e, static{many: true, unordered: true}, input, "descendants", func(k cont) cont {
+	return fromStep(e, static{many: true, unordered: true}, input, "descendants()", func(k cont) cont {
 		var each cont
 		each = func(ev *Evaluator, v Value) bool {
 			return ev.step(e) && k(ev, v) && eachChild(ev, v, each)

@@ -55,7 +55,7 @@ func (c *compiler) userFunction(e *expr, f *Function) *plan {
 	}
 	parts := []*plan{c.input(e)}
 	for _, a := range e.Args {
-		parts = append(parts, c.compile(a))
+		parts = append(parts, c.scoped(a))
 	}
 	return fromItems(e, static{many: true}, func() func(ev *Evaluator) {
 		gathers := make([]func(*Evaluator) int, len(parts))
@@ -96,7 +96,7 @@ func scalar(minArgs, maxArgs int, result static, f func(ev *Evaluator, e *expr, 
 	return function{minArgs, maxArgs, func(c *compiler, e *expr, input *plan) *plan {
 		var args []*plan
 		for _, a := range e.Args {
-			args = append(args, c.compile(a))
+			args = append(args, c.scoped(a))
 		}
 		return scalarPlan(e, result, input, args, f)
 	}}
@@ -146,7 +146,7 @@ func textFunction(minArgs, maxArgs int, result static, f func(ev *Evaluator, e *
 		c.wantText(e, input)
 		var args []*plan
 		for _, a := range e.Args {
-			args = append(args, c.compile(a))
+			args = append(args, c.scoped(a))
 		}
 		return scalarPlan(e, result, input, args, call)
 	}}

@@ -261,7 +261,7 @@ func subset(a, b []typeOf) bool {
 func buildAggregate(c *compiler, e *expr, input *plan) *plan {
 	var initial *plan
 	if len(e.Args) == 2 {
-		initial = c.compile(e.Args[1])
+		initial = c.scoped(e.Args[1])
 	} else {
 		initial = nothing(e)
 	}
@@ -298,27 +298,19 @@ func (c *compiler) compileTotal(e *expr) *plan {
 	if !c.total {
 		c.refuse(e, "$total has a value within aggregate() only")
 	}
-	return &plan{
-		static: static{many: true}, at: e,
-		each: func(k cont) run {
-			return func(ev *Evaluator) bool {
-				for _, v := range ev.total {
-					if !k(ev, v) {
-						return false
-					}
-				}
-				return true
-			}
-		},
-	}
+	return fromList(e, static{many: true}, func(ev *Evaluator) []Value { return ev.total })
 }
 
 // buildIif: one of two, evaluated only when it is the one (N1, 5.5.1). With an
 // input, that is $this, and at most one item.
 func buildIif(c *compiler, e *expr, input *plan) *plan {
-	compileArg := func(a *expr) *plan { return c.compile(a) }
+	compileArg := c.scoped
 	if e.Input != nil {
-		compileArg = func(a *expr) *plan { return c.inLambda(a, input.static) }
+		compileArg = func(a *expr) *plan {
+			p := c.inLambda(a, input.static)
+			c.usesIndex = c.usesIndex || p.usesIndex // it is that of the loop around
+			return p
+		}
 	}
 	crit, then := compileArg(e.Args[0]), compileArg(e.Args[1])
 	other := nothing(e)
@@ -345,7 +337,7 @@ func buildIif(c *compiler, e *expr, input *plan) *plan {
 			b, isBool := v.Boolean()
 			switch {
 			case ev.err != nil:
-			case ok && !isBool:
+			case ok && !isBool && v.systemKind() != KindBoolean:
 				ev.fail(e.Args[0], "the criterion is %s; expected a Boolean", v.TypeName())
 			case ok && b:
 				yes(ev)
@@ -410,18 +402,22 @@ func buildSort(c *compiler, e *expr, input *plan) *plan {
 				keys []Value
 			}
 			rows := make([]row, 0, len(ev.items)-from)
-			for _, v := range ev.items[from:] {
+			this, index := ev.this, ev.index
+			for i, v := range ev.items[from:] {
 				r := row{item: v}
-				saved := ev.enter(v)
+				ev.this, ev.index = v, int64(i)
 				for _, g := range gets {
 					w, _ := g(ev)
 					r.keys = append(r.keys, w)
 				}
-				ev.this = saved
 				if !ev.step(e) {
-					return
+					break
 				}
 				rows = append(rows, r)
+			}
+			ev.this, ev.index = this, index
+			if ev.err != nil {
+				return
 			}
 			slices.SortStableFunc(rows, func(a, b row) int {
 				for i := range keys {
@@ -456,13 +452,9 @@ func (ev *Evaluator) sortOrder(e *expr, a, b Value, falling bool) int {
 
 // buildTrace hands its input on, after telling the environment (N1, 5.9.1).
 func buildTrace(c *compiler, e *expr, input *plan) *plan {
-	name := c.compile(e.Args[0])
-	shown := input
-	if len(e.Args) == 2 {
-		shown = nil
-	}
+	name := c.scoped(e.Args[0])
 	var projected *plan
-	if shown == nil {
+	if len(e.Args) == 2 {
 		projected = c.inLambda(e.Args[1], input.static)
 	}
 	s := input.static
@@ -486,12 +478,14 @@ func buildTrace(c *compiler, e *expr, input *plan) *plan {
 				ev.env.Trace(text, ev.items[from:to])
 				return
 			}
-			for i := from; i < to; i++ {
-				if !step(ev, ev.items[i]) {
-					return
-				}
+			index := ev.index
+			for i := from; i < to && ev.err == nil; i++ {
+				ev.index = int64(i - from)
+				step(ev, ev.items[i])
 			}
-			ev.env.Trace(text, ev.items[to:])
+			if ev.index = index; ev.err == nil {
+				ev.env.Trace(text, ev.items[to:])
+			}
 			ev.items = ev.items[:to]
 		}
 	})
@@ -509,34 +503,34 @@ func buildDefineVariable(c *compiler, e *expr, input *plan) *plan {
 	}
 	var value *plan
 	if len(e.Args) == 2 {
-		value = c.inLambda(e.Args[1], input.static)
+		value = c.onWhole(e.Args[1], input.static)
 	}
 	c.variables = append(c.variables, name)
 	return &plan{
 		static: input.static, at: e,
 		each: func(k cont) run {
-			gather := input.gather()
-			var step cont
+			items := input.gather()
+			values := func(_ *Evaluator, from int) int { return from }
 			if value != nil {
-				step = projection(e, value, func(ev *Evaluator, v Value) bool { return ev.push(e, v) })
+				gather := value.gather()
+				values = func(ev *Evaluator, from int) int {
+					outer := ev.whole
+					ev.whole = slices.Clone(ev.items[from:])
+					at := gather(ev)
+					ev.whole = outer
+					return at
+				}
 			}
 			return func(ev *Evaluator) bool {
-				from := gather(ev)
+				from := items(ev)
 				to := len(ev.items)
-				ok := ev.err == nil
-				values := ev.items[from:to]
-				if step != nil {
-					for i := from; ok && i < to; i++ {
-						ok = step(ev, ev.items[i])
-					}
-					values = ev.items[to:]
+				if ev.err != nil {
+					return false
 				}
-				outer, had := ev.variables[name]
-				if ev.variables == nil {
-					ev.variables = map[string][]Value{}
-				}
-				ev.variables[name] = slices.Clone(values)
+				at := values(ev, from)
+				outer, had := ev.define(name, slices.Clone(ev.items[at:]))
 				ev.items = ev.items[:to]
+				ok := ev.err == nil
 				for i := from; ok && i < to; i++ {
 					ok = k(ev, ev.items[i])
 				}
@@ -548,4 +542,14 @@ func buildDefineVariable(c *compiler, e *expr, input *plan) *plan {
 			}
 		},
 	}
+}
+
+// define gives a variable its values, and returns those that it had.
+func (ev *Evaluator) define(name string, values []Value) (outer []Value, had bool) {
+	if ev.variables == nil {
+		ev.variables = map[string][]Value{}
+	}
+	outer, had = ev.variables[name]
+	ev.variables[name] = values
+	return outer, had
 }

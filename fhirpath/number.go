@@ -70,7 +70,8 @@ func (ev *Evaluator) like(v Value, d decimal.Decimal) Value {
 		}
 	case KindQuantity:
 		if q, ok := ev.quantityOf(v); ok {
-			return ev.newQuantity(d, q.unit, q.calendar)
+			q.dec = d
+			return ev.newQuantity(q)
 		}
 	}
 	return ev.newDecimal(d)

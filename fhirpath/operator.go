@@ -12,22 +12,22 @@ func (c *compiler) compileBinary(e *expr) *plan {
 	case opAnd, opOr, opXor, opImplies:
 		return c.compileLogic(e)
 	case opUnion:
-		return c.union(e, c.compile(e.Args[0]), c.compile(e.Args[1]))
+		return c.union(e, c.scoped(e.Args[0]), c.scoped(e.Args[1]))
 	case opEqual, opNotEqual, opEquivalent, opNotEquiv:
 		return c.compileEquality(e)
 	case opLess, opLessEq, opGreater, opGreaterEq:
 		return c.compileOrder(e)
 	case opIn:
-		return c.membership(e, c.compile(e.Args[0]), c.compile(e.Args[1]))
+		return c.membership(e, c.scoped(e.Args[0]), c.scoped(e.Args[1]))
 	case opContains:
-		return c.membership(e, c.compile(e.Args[1]), c.compile(e.Args[0]))
+		return c.membership(e, c.scoped(e.Args[1]), c.scoped(e.Args[0]))
 	}
 	return c.compileArithmetic(e)
 }
 
 // compileLogic compiles and, or, xor, implies (N1, 6.5).
 func (c *compiler) compileLogic(e *expr) *plan {
-	a, b := c.compile(e.Args[0]), c.compile(e.Args[1])
+	a, b := c.scoped(e.Args[0]), c.scoped(e.Args[1])
 	return fromCond(e, func() cond {
 		x, y := a.test(), b.test()
 		switch e.Op {
@@ -91,7 +91,7 @@ func or(ev *Evaluator, x, y cond) ternary {
 
 // compileEquality compiles = != ~ !~ (N1, 6.1).
 func (c *compiler) compileEquality(e *expr) *plan {
-	a, b := c.compile(e.Args[0]), c.compile(e.Args[1])
+	a, b := c.scoped(e.Args[0]), c.scoped(e.Args[1])
 	equivalent := e.Op == opEquivalent || e.Op == opNotEquiv
 	negate := e.Op == opNotEqual || e.Op == opNotEquiv
 	var holds func() cond
@@ -120,9 +120,12 @@ func equalsText(a *plan, text []byte) cond {
 		if !ok {
 			return isEmpty
 		}
+		if v.systemKind() != KindString {
+			return isFalse
+		}
 		s, ok := ev.stringOf(v)
 		if !ok {
-			return ternaryOf(false)
+			return isEmpty // extensions only
 		}
 		return ternaryOf(bytes.Equal(s, text))
 	}
@@ -301,7 +304,7 @@ func (ev *Evaluator) drop(from, to int) {
 
 // compileIndexer compiles `input[i]` (N1, 5.3.1).
 func (c *compiler) compileIndexer(e *expr) *plan {
-	input, index := c.compile(e.Input), c.compile(e.Args[0])
+	input, index := c.compile(e.Input), c.scoped(e.Args[0])
 	if c.Strict && input.unordered {
 		c.refuse(e, "an index needs items in an order, which children() and descendants() do not have")
 	}
@@ -352,8 +355,8 @@ func (c *compiler) compileTypeTest(e *expr, input *plan, is bool) *plan {
 	if !ok {
 		c.refuse(e, "'%s' is no type of FHIR R4 or System", e.Name)
 	}
-	if call := resolveCall(e); is && call != nil && spec.fhir != 0 {
-		return c.resolvesTo(e, call, spec)
+	if is && input.key == resolveKey && spec.fhir != 0 {
+		return resolvesTo(e, input.input, spec)
 	}
 	if is {
 		return fromGetter(e, system(KindBoolean), func() getter {
@@ -374,18 +377,6 @@ func (c *compiler) compileTypeTest(e *expr, input *plan, is bool) *plan {
 			return v, ok && v.asType(spec)
 		}
 	})
-}
-
-// resolveCall gives the call of resolve() whose result a type test is about.
-func resolveCall(e *expr) *expr {
-	of := e.Input
-	if e.Kind == exprTypeTest {
-		of = e.Args[0]
-	}
-	if of != nil && of.Kind == exprCall && of.Name == "resolve" {
-		return of
-	}
-	return nil
 }
 
 // ofType keeps the items of a type (N1, 5.2.4).

@@ -7,11 +7,14 @@ import (
 	"github.com/fhirlake/fhirlake/fhir/r4"
 )
 
+// resolveKey tells the step of resolve() from those of members.
+const resolveKey = "resolve()"
+
 // buildResolve: what each reference leads to: a contained resource, what the hook
 // finds, an entry of the Bundle of the focus (FHIR R4, 2.1.9.4). What is not found
 // is left out.
 func buildResolve(c *compiler, e *expr, input *plan) *plan {
-	return fromStep(e, static{many: input.many}, input, "resolve", func(k cont) cont {
+	return fromStep(e, static{many: input.many}, input, resolveKey, func(k cont) cont {
 		return func(ev *Evaluator, v Value) bool {
 			text, ok := ev.referenceOf(v)
 			if !ok {
@@ -145,10 +148,9 @@ func namesResource(t *fhir.Tree, r fhir.NodeID, reference []byte) bool {
 // resolvesTo compiles `X.resolve() is Type`: what a reference is to can be told
 // without the resource, by its text or its type, so that search parameters work on
 // resources by themselves (FHIR R4, 3.1.1.5.4).
-func (c *compiler) resolvesTo(e *expr, call *expr, spec typeOf) *plan {
-	input := c.input(call)
+func resolvesTo(e *expr, references *plan, spec typeOf) *plan {
 	return fromGetter(e, booleanResult, func() getter {
-		get := input.get()
+		get := references.get()
 		return func(ev *Evaluator) (Value, bool) {
 			v, ok := get(ev)
 			if !ok {

@@ -120,6 +120,11 @@ type quantity struct {
 	opaque   bool // unit is of no system that is known, or only a text
 }
 
+// sameUnit tells whether two units are written alike, whatever their system.
+func (q *quantity) sameUnit(r *quantity) bool {
+	return bytes.Equal(q.unit, r.unit) && q.calendar == r.calendar
+}
+
 var (
 	ucumSystem = []byte("http://unitsofmeasure.org")
 	unity      = []byte("1")
@@ -128,7 +133,7 @@ var (
 // quantityOf gives the value of a Quantity. Numbers are quantities of unit 1.
 func (ev *Evaluator) quantityOf(v Value) (quantity, bool) {
 	if v.kind == KindQuantity {
-		return quantity{dec: v.data.dec, unit: v.data.text, calendar: v.data.calendar}, true
+		return quantity{v.data.dec, v.data.text, v.data.calendar, v.data.opaque}, true
 	}
 	if d, ok := ev.number(v); ok {
 		return quantity{dec: d, unit: unity}, true

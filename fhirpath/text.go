@@ -170,7 +170,7 @@ func pattern(text string, flags []byte, full bool) string {
 func regexFunction(full bool) func(c *compiler, e *expr, input *plan) *plan {
 	return func(c *compiler, e *expr, input *plan) *plan {
 		c.wantText(e, input)
-		arg := c.compile(e.Args[0])
+		arg := c.scoped(e.Args[0])
 		if arg.constant != nil && arg.constant.kind == KindString && len(e.Args) == 1 {
 			re, err := regexp.Compile(pattern(string(arg.constant.data.text), nil, full))
 			if err != nil {
@@ -243,7 +243,7 @@ func buildPieces(cut func(s, sep []byte) [][]byte) func(c *compiler, e *expr, in
 		c.wantText(e, input)
 		var sep *plan
 		if len(e.Args) == 1 {
-			sep = c.compile(e.Args[0])
+			sep = c.scoped(e.Args[0])
 		}
 		return fromItems(e, static{types: stringResult.types, many: true}, func() func(ev *Evaluator) {
 			get := input.get()
@@ -284,7 +284,7 @@ func buildPieces(cut func(s, sep []byte) [][]byte) func(c *compiler, e *expr, in
 func buildJoin(c *compiler, e *expr, input *plan) *plan {
 	var sep *plan
 	if len(e.Args) == 1 {
-		sep = c.compile(e.Args[0])
+		sep = c.scoped(e.Args[0])
 	}
 	return fromGetter(e, stringResult, func() getter {
 		gather := input.gather()
@@ -300,15 +300,20 @@ func buildJoin(c *compiler, e *expr, input *plan) *plan {
 				return Value{}, false
 			}
 			var joined []byte
-			for i, v := range ev.items[from:] {
+			first := true
+			for _, v := range ev.items[from:] {
 				s, ok := ev.stringOf(v)
+				if !ok && v.systemKind() == KindString {
+					continue // extensions only
+				}
 				if !ok {
 					ev.fail(e, "join cannot take %s; expected Strings", v.TypeName())
 					return Value{}, false
 				}
-				if i > 0 {
+				if !first {
 					joined = w.AppendString(joined)
 				}
+				first = false
 				if joined = append(joined, s...); len(joined) > maxText {
 					ev.fail(e, "the result of join is longer than %d bytes", maxText)
 					return Value{}, false

@@ -1,6 +1,8 @@
 package fhirpath
 
 import (
+	"bytes"
+
 	"github.com/fhirlake/fhirlake/fhir/decimal"
 	"github.com/fhirlake/fhirlake/fhir/temporal"
 )
@@ -36,6 +38,14 @@ var timeFunctions = map[string]function{
 	"dateOf": onTime(system(KindDate), func(ev *Evaluator, t temporal.Value) (Value, bool) {
 		d, ok := t.ToDate()
 		return ev.newTemporal(d), ok
+	}),
+	"timeOf": onTime(system(KindTime), func(ev *Evaluator, t temporal.Value) (Value, bool) {
+		_, text, ok := bytes.Cut(t.Append(nil), []byte{'T'})
+		if i := bytes.IndexAny(text, "Z+-"); i >= 0 {
+			text = text[:i]
+		}
+		t, isTime := temporal.Parse(temporal.Time, text)
+		return ev.newTemporal(t), ok && isTime
 	}),
 	"timezoneOffsetOf": onTime(system(KindDecimal), func(ev *Evaluator, t temporal.Value) (Value, bool) {
 		hours, ok := decimal.FromInt(int64(t.Offset())).Quo(decimal.FromInt(60))
@@ -80,7 +90,8 @@ func (ev *Evaluator) boundary(e *expr, v, precision Value,
 	}
 	r, ok := number(d, int(want))
 	if q, isQuantity := ev.quantityOf(v); ok && isQuantity && v.systemKind() == KindQuantity {
-		return ev.newQuantity(r, q.unit, q.calendar), true
+		q.dec = r
+		return ev.newQuantity(q), true
 	}
 	return ev.newDecimal(r), ok
 }

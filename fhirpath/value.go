@@ -1,6 +1,8 @@
 package fhirpath
 
 import (
+	"bytes"
+
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/decimal"
 	"github.com/fhirlake/fhirlake/fhir/r4"
@@ -54,6 +56,7 @@ type datum struct {
 	dec      decimal.Decimal // Decimal, Quantity
 	time     temporal.Value  // Date, DateTime, Time
 	calendar bool            // the unit of the Quantity is a calendar duration
+	opaque   bool            // the unit of the Quantity is not one of UCUM
 }
 
 // Kind gives the kind of v.
@@ -122,13 +125,18 @@ func (v Value) Boolean() (value, ok bool) {
 	return false, false
 }
 
-// AppendString appends what toString() gives: the value of a primitive. Of
-// anything else nothing is appended.
+// AppendString appends what toString() gives (N1, 5.5.8): the value of a
+// primitive, a number without exponent. Of anything else nothing is appended.
 func (v Value) AppendString(dst []byte) []byte {
 	switch v.kind {
 	case KindNode:
 		switch nd := &v.tree.Nodes[v.node]; {
 		case nd.Kind < fhir.KindString:
+		case nd.Kind == fhir.KindNumber && bytes.ContainsAny(v.tree.Raw(v.node), "eE"):
+			if d, ok := decimal.Parse(v.tree.Raw(v.node)); ok {
+				return d.Append(dst)
+			}
+			return append(dst, v.tree.Raw(v.node)...)
 		case nd.Kind != fhir.KindString || nd.Flags&fhir.FlagEscaped == 0:
 			return append(dst, v.tree.Raw(v.node)...)
 		default:
@@ -189,6 +197,9 @@ func (v Value) appendQuantity(dst []byte) []byte {
 		return append(dst, '}')
 	}
 	dst = fhir.AppendQuoted(append(dst, `,"unit":`...), unit)
+	if v.data.opaque {
+		return append(dst, '}')
+	}
 	dst = fhir.AppendQuoted(append(dst, `,"system":"http://unitsofmeasure.org","code":`...), unit)
 	return append(dst, '}')
 }

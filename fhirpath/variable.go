@@ -74,21 +74,10 @@ func (c *compiler) focusNode(e *expr, node func(f *Focus) fhir.NodeID) *plan {
 // userVariable is one of defineVariable, or else of the environment.
 func (c *compiler) userVariable(e *expr) *plan {
 	name := e.Name
-	return &plan{
-		static: static{many: true}, at: e,
-		each: func(k cont) run {
-			return func(ev *Evaluator) bool {
-				values, ok := ev.variables[name]
-				if !ok {
-					values = ev.env.Variables[name]
-				}
-				for _, v := range values {
-					if !k(ev, v) {
-						return false
-					}
-				}
-				return true
-			}
-		},
-	}
+	return fromList(e, static{many: true}, func(ev *Evaluator) []Value {
+		if values, ok := ev.variables[name]; ok {
+			return values
+		}
+		return ev.env.Variables[name]
+	})
 }
