@@ -16,10 +16,23 @@ import (
 // errReadOnlyFS is what a read-only mount answers.
 const errReadOnlyFS = syscall.EROFS
 
-// Owner is the process that owns a root, as the text of the lock names it.
+// Owner is the process that owns a root, as the text of the lock names it. Only the
+// user who owns the file may read it: Token is a secret.
 type Owner struct {
 	PID     int    `json:"pid"`
 	Address string `json:"address,omitempty"` // host:port of its server; empty for a command
+	Token   string `json:"token,omitempty"`   // opens the server for commands
+	// Certificate is the SHA-256 of the server's certificate, hexadecimal; empty when
+	// it speaks without TLS.
+	Certificate string `json:"certificate,omitempty"`
+}
+
+// String names the owner without its token.
+func (o Owner) String() string {
+	if o.Address == "" {
+		return fmt.Sprintf("process %d", o.PID)
+	}
+	return fmt.Sprintf("the server of process %d at %s", o.PID, o.Address)
 }
 
 // OwnedError says that another process owns the root. Its work can be sent to
@@ -30,13 +43,12 @@ type OwnedError struct {
 }
 
 func (e *OwnedError) Error() string {
+	if e.Owner.Address != "" {
+		return fmt.Sprintf("root %s is owned by %s; send the work there, or stop it first", e.Root, e.Owner)
+	}
 	who := "another process"
 	if e.Owner.PID != 0 {
-		who = fmt.Sprintf("process %d", e.Owner.PID)
-	}
-	if e.Owner.Address != "" {
-		return fmt.Sprintf("root %s is owned by the server of %s at %s; send the work there, or stop it first",
-			e.Root, who, e.Owner.Address)
+		who = e.Owner.String()
 	}
 	return fmt.Sprintf("root %s is in use by %s; wait until it ends, or choose another root with --root", e.Root, who)
 }
@@ -74,8 +86,8 @@ type lockFile struct {
 	f  *os.File
 }
 
-func takeLock(name, address string) (*lockFile, error) {
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
+func takeLock(name string) (*lockFile, error) {
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -98,20 +110,22 @@ func takeLock(name, address string) (*lockFile, error) {
 		return nil, err
 	}
 	l := &lockFile{f: f}
-	if err := l.write(address); err != nil {
+	if err := errors.Join(f.Chmod(0o600), l.write(Owner{})); err != nil {
 		f.Close()
 		return nil, err
 	}
 	return l, nil
 }
 
-func (l *lockFile) write(address string) error {
+// write makes o, as this process, the text of the lock.
+func (l *lockFile) write(o Owner) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.f == nil {
 		return os.ErrClosed
 	}
-	text, err := json.Marshal(Owner{PID: os.Getpid(), Address: address})
+	o.PID = os.Getpid()
+	text, err := json.Marshal(o)
 	if err != nil {
 		return err
 	}

@@ -25,9 +25,6 @@ import (
 type Options struct {
 	// Exclusive makes this process the owner: only the owner writes.
 	Exclusive bool
-	// Address is where the owner can be reached, for others to find; see
-	// [Root.SetAddress] when it is not known yet.
-	Address string
 }
 
 // Root is an open root folder. It is safe for concurrent use.
@@ -63,7 +60,7 @@ func Open(dir string, o Options) (*Root, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, notWritable(dir, err)
 	}
-	if r.lock, err = takeLock(filepath.Join(dir, "lock"), o.Address); err != nil {
+	if r.lock, err = takeLock(filepath.Join(dir, "lock")); err != nil {
 		var owned *OwnedError
 		if errors.As(err, &owned) {
 			owned.Root = dir
@@ -135,12 +132,16 @@ func (r *Root) Dir() string { return r.dir }
 // Exclusive tells whether this process owns the root.
 func (r *Root) Exclusive() bool { return r.lock != nil }
 
-// SetAddress changes the address that others find in the lock.
-func (r *Root) SetAddress(address string) error {
+// Announce tells other processes where the owner can be reached. The PID of o is
+// that of this process, whatever it says.
+func (r *Root) Announce(o Owner) error {
 	if r.lock == nil {
-		return errors.New("set address: this process does not own the root")
+		return errors.New("announce the owner: this process does not own the root")
 	}
-	return r.lock.write(address)
+	if err := r.lock.write(o); err != nil {
+		return fmt.Errorf("announce the owner: %w", err)
+	}
+	return nil
 }
 
 // CatalogDir is the folder of package catalog.

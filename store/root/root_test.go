@@ -17,7 +17,10 @@ import (
 // by the variable, says so, and holds it until its stdin ends.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("FHIRLAKE_TEST_OWN"); dir != "" {
-		r, err := root.Open(dir, root.Options{Exclusive: true, Address: "127.0.0.1:9999"})
+		r, err := root.Open(dir, root.Options{Exclusive: true})
+		if err == nil {
+			err = r.Announce(root.Owner{Address: "127.0.0.1:9999", Token: "secret"})
+		}
 		if err != nil {
 			os.Stdout.WriteString("error " + err.Error() + "\n")
 			os.Exit(1)
@@ -63,11 +66,14 @@ func TestLockBetweenProcesses(t *testing.T) {
 	if !errors.As(err, &owned) {
 		t.Fatalf("got %v, want an OwnedError", err)
 	}
-	if want := (root.Owner{PID: cmd.Process.Pid, Address: "127.0.0.1:9999"}); owned.Owner != want {
+	if want := (root.Owner{PID: cmd.Process.Pid, Address: "127.0.0.1:9999", Token: "secret"}); owned.Owner != want {
 		t.Errorf("owner %+v, want %+v", owned.Owner, want)
 	}
 	if !strings.Contains(err.Error(), "send the work there") {
 		t.Errorf("no advice in %q", err)
+	}
+	if strings.Contains(err.Error(), "secret") {
+		t.Errorf("the error %q shows the token", err)
 	}
 	if o, ok := root.FindOwner(dir); !ok || o.Address != "127.0.0.1:9999" {
 		t.Errorf("FindOwner: %+v, %v", o, ok)
@@ -152,18 +158,42 @@ func TestOpenNotWritable(t *testing.T) {
 	}
 }
 
-func TestSetAddress(t *testing.T) {
+func TestAnnounce(t *testing.T) {
 	dir := t.TempDir()
-	r, err := root.Open(dir, root.Options{Exclusive: true, Address: "a-long-name.example.org:8080"})
+	// Earlier versions made the file readable by all.
+	if err := os.WriteFile(filepath.Join(dir, "lock"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r, err := root.Open(dir, root.Options{Exclusive: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	if err := r.SetAddress("h:1"); err != nil {
+	for _, want := range []root.Owner{
+		{Address: "a-long-name.example.org:8080", Token: "a-long-token", Certificate: "00ff"},
+		{Address: "h:1", Token: "t"},
+	} {
+		if err := r.Announce(want); err != nil {
+			t.Fatal(err)
+		}
+		want.PID = os.Getpid()
+		if o, ok := root.FindOwner(dir); !ok || o != want {
+			t.Errorf("got %+v, %v, want %+v", o, ok, want)
+		}
+	}
+	st, err := os.Stat(filepath.Join(dir, "lock"))
+	if err != nil {
 		t.Fatal(err)
 	}
-	if o, ok := root.FindOwner(dir); !ok || o.Address != "h:1" {
-		t.Errorf("got %+v, %v", o, ok)
+	if got := st.Mode().Perm(); got != 0o600 {
+		t.Errorf("the lock with the token has mode %o, want 600", got)
+	}
+	reader, err := root.Open(dir, root.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := reader.Announce(root.Owner{}); err == nil {
+		t.Error("a reader announced itself as the owner")
 	}
 }
 
