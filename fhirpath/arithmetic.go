@@ -2,6 +2,7 @@ package fhirpath
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/fhirlake/fhirlake/fhir/decimal"
 	"github.com/fhirlake/fhirlake/fhir/temporal"
@@ -47,7 +48,7 @@ func (c *compiler) concat(e *expr, a, b *plan) *plan {
 				return Value{}, false
 			}
 			w, _ := y(ev)
-			if ev.err != nil {
+			if ev.err != nil || !ev.make(v.textSize()+w.textSize()) {
 				return Value{}, false
 			}
 			return ev.newString(w.AppendString(v.AppendString(nil))), true
@@ -63,10 +64,10 @@ func (ev *Evaluator) arithmetic(e *expr, a, b Value) (Value, bool) {
 	case e.Op == opPlus && ka == KindString && kb == KindString:
 		x, ok := ev.stringOf(a)
 		y, ok2 := ev.stringOf(b)
-		if !ok || !ok2 {
+		if !ok || !ok2 || !ev.make(len(x)+len(y)) {
 			return Value{}, false
 		}
-		return ev.newString(bytes.Join([][]byte{x, y}, nil)), true
+		return ev.newString(slices.Concat(x, y)), true
 	case (datelike(ka) || ka == KindTime) && kb == KindQuantity && (e.Op == opPlus || e.Op == opMinus):
 		return ev.shiftTime(e, a, b)
 	case ka == KindQuantity || kb == KindQuantity:
@@ -102,7 +103,7 @@ func (ev *Evaluator) numberArithmetic(e *expr, a, b Value, ka, kb Kind) (Value, 
 	}
 	x, ok := ev.number(a)
 	y, ok2 := ev.number(b)
-	if !ok || !ok2 {
+	if !ok || !ok2 || !ev.spend(costArithmetic) {
 		return Value{}, false
 	}
 	d, ok := decimalArithmetic(e.Op, x, y)
@@ -169,6 +170,9 @@ func decimalArithmetic(op opKind, x, y decimal.Decimal) (decimal.Decimal, bool) 
 // quantityArithmetic adds in the finer of the two units, and multiplies units (N1,
 // 6.6.1 to 6.6.4).
 func (ev *Evaluator) quantityArithmetic(e *expr, x, y quantity) (Value, bool) {
+	if !ev.spend(costUnits) {
+		return Value{}, false
+	}
 	switch e.Op {
 	case opPlus, opMinus:
 		x, y, ok := inFinerUnit(x, y)

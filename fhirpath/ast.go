@@ -78,3 +78,15 @@ type expr struct {
 	Input    *expr   // what stands before the dot; nil for none
 	Args     []*expr // arguments, operands
 }
+
+// size counts the nodes of the tree below e and e itself.
+func (e *expr) size() int {
+	n := 1
+	for _, a := range e.Args {
+		n += a.size()
+	}
+	if e.Input != nil {
+		n += e.Input.size()
+	}
+	return n
+}

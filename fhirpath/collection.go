@@ -212,13 +212,11 @@ func buildSubset(e *expr, a, b *plan) *plan {
 		x, y := a.gather(), b.gather()
 		return func(ev *Evaluator) ternary {
 			from := x(ev)
-			if ev.err != nil {
-				return isEmpty
-			}
 			mid := y(ev)
+			others := seen{from: mid}
 			r := true
 			for i := from; r && i < mid; i++ {
-				r = ev.contains(e, ev.items[mid:], ev.items[i])
+				_, r = others.find(ev, ev.items[i], len(ev.items))
 			}
 			ev.items = ev.items[:from]
 			return ternaryOf(r)
@@ -226,25 +224,12 @@ func buildSubset(e *expr, a, b *plan) *plan {
 	})
 }
 
-// contains tells whether an item equals v.
-func (ev *Evaluator) contains(e *expr, items []Value, v Value) bool {
-	for _, w := range items {
-		if !ev.step(e) {
-			return false
-		}
-		if ev.equal(v, w) == isTrue {
-			return true
-		}
-	}
-	return false
-}
-
 // buildCombine: both, repetitions included (N1, 5.4.2).
 func buildCombine(c *compiler, e *expr, input *plan) *plan {
 	other := c.scoped(e.Args[0])
 	s := static{many: true, unordered: input.unordered || other.unordered}
 	if !input.any() && !other.any() {
-		s.types = slices.Concat(input.types, other.types)
+		s.types = unite(input.types, other.types)
 	}
 	return &plan{
 		static: s, at: e,
@@ -266,10 +251,10 @@ func filterBy(in bool) func(c *compiler, e *expr, input *plan) *plan {
 				if ev.err != nil {
 					return
 				}
-				mid := y(ev)
-				to := from
+				mid, to := y(ev), from
+				others := seen{from: mid}
 				for i := from; i < mid; i++ {
-					if ev.contains(e, ev.items[mid:], ev.items[i]) == in {
+					if _, found := others.find(ev, ev.items[i], len(ev.items)); found == in {
 						ev.items[to] = ev.items[i]
 						to++
 					}
@@ -331,24 +316,28 @@ func (s *seen) keep(ev *Evaluator, next int) int {
 	to := next
 	for i := next; i < len(ev.items); i++ {
 		v := ev.items[i]
-		if !s.has(ev, v, to) {
+		if h, found := s.find(ev, v, to); !found {
 			ev.items[to] = v
+			if s.hashes != nil {
+				s.hashes[h] = append(s.hashes[h], int32(to))
+			}
 			to++
 		}
-		if ev.err != nil {
-			return to
+		if !ev.spend(1) || ev.err != nil {
+			break
 		}
 	}
 	ev.items = ev.items[:to]
 	return to
 }
 
-// has tells whether v equals one of ev.items[s.from:to], and if not, expects it to
-// become number to.
-func (s *seen) has(ev *Evaluator, v Value, to int) bool {
+// find tells whether v equals one of ev.items[s.from:to]; hash is that of v when
+// there are hashes.
+func (s *seen) find(ev *Evaluator, v Value, to int) (hash uint64, found bool) {
 	if s.hashes == nil {
-		if to-s.from < fewItems {
-			return slices.ContainsFunc(ev.items[s.from:to], func(w Value) bool { return ev.equal(v, w) == isTrue })
+		if n := to - s.from; n < fewItems {
+			ev.spend(n)
+			return 0, slices.ContainsFunc(ev.items[s.from:to], func(w Value) bool { return ev.equal(v, w) == isTrue })
 		}
 		s.hashes = map[uint64][]int32{}
 		for i := s.from; i < to; i++ {
@@ -356,33 +345,38 @@ func (s *seen) has(ev *Evaluator, v Value, to int) bool {
 			s.hashes[h] = append(s.hashes[h], int32(i))
 		}
 	}
-	h := ev.hash(v)
-	for _, i := range s.hashes[h] {
-		if ev.steps--; ev.steps < 0 {
-			ev.fail(&expr{}, "the evaluation takes more than %d steps", ev.env.MaxSteps)
-			return false
+	hash = ev.hash(v)
+	for _, i := range s.hashes[hash] {
+		if !ev.spend(1) {
+			return hash, false
 		}
 		if ev.equal(v, ev.items[i]) == isTrue {
-			return true
+			return hash, true
 		}
 	}
-	s.hashes[h] = append(s.hashes[h], int32(to))
-	return false
+	return hash, false
 }
 
 // hash is the same for items that are equal.
 func (ev *Evaluator) hash(v Value) uint64 {
 	switch kind := v.systemKind(); {
 	case kind == KindString:
-		if s, ok := ev.stringOf(v); ok {
+		if s, ok := ev.stringOf(v); ok && ev.read(len(s)) {
 			return maphash.Bytes(hashSeed, s)
 		}
 	case numeric(kind):
 		if d, ok := ev.number(v); ok {
 			return maphash.Bytes(hashSeed, d.AppendShortest(ev.scratch()))
 		}
+	case datelike(kind) || kind == KindTime:
+		if t, ok := ev.temporalOf(v); ok {
+			start, _ := t.Bounds()
+			return uint64(start)
+		}
 	case kind == KindNone && v.kind == KindNode:
-		return uint64(v.typ)<<32 ^ hashNode(v.tree, v.node)
+		if ev.spend(int(v.tree.Nodes[v.node].Next) - int(v.node)) {
+			return hashNode(v.tree, v.node)
+		}
 	}
 	return uint64(v.systemKind())
 }

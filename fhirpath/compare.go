@@ -55,7 +55,7 @@ func (ev *Evaluator) equal(a, b Value) ternary {
 	case ka == KindString && kb == KindString:
 		x, ok := ev.stringOf(a)
 		y, ok2 := ev.stringOf(b)
-		return ternaryOf(ok && ok2 && bytes.Equal(x, y))
+		return ternaryOf(ok && ok2 && ev.sameText(x, y))
 	}
 	return isFalse
 }
@@ -85,7 +85,7 @@ func (ev *Evaluator) sameSubtree(s *fhir.Tree, a fhir.NodeID, t *fhir.Tree, b fh
 	if x.Kind != y.Kind {
 		return false
 	}
-	if ev.steps--; ev.steps < 0 {
+	if !ev.spend(1) {
 		return false
 	}
 	switch x.Kind {
@@ -94,7 +94,7 @@ func (ev *Evaluator) sameSubtree(s *fhir.Tree, a fhir.NodeID, t *fhir.Tree, b fh
 		w := Value{kind: KindNode, tree: t, node: b, typ: y.Type}
 		p, _ := ev.stringOf(v)
 		q, _ := ev.stringOf(w)
-		return bytes.Equal(p, q) || equivalent && equivalentText(p, q)
+		return ev.sameText(p, q) || equivalent && ev.equivalentText(p, q)
 	case fhir.KindNumber:
 		p, ok := decimal.Parse(s.Raw(a))
 		q, ok2 := decimal.Parse(t.Raw(b))
@@ -181,13 +181,20 @@ func (ev *Evaluator) equivalent(a, b Value) bool {
 	case ka == KindString || kb == KindString:
 		x, ok := ev.stringOf(a)
 		y, ok2 := ev.stringOf(b)
-		return ok && ok2 && equivalentText(x, y)
+		return ok && ok2 && ev.equivalentText(x, y)
 	}
 	return ev.equal(a, b) == isTrue
 }
 
+func (ev *Evaluator) sameText(a, b []byte) bool {
+	return len(a) == len(b) && ev.read(len(a)) && bytes.Equal(a, b)
+}
+
 // equivalentText compares without regard to case and with all white space alike.
-func equivalentText(a, b []byte) bool {
+func (ev *Evaluator) equivalentText(a, b []byte) bool {
+	if !ev.read(16 * min(len(a), len(b))) {
+		return false
+	}
 	for len(a) > 0 && len(b) > 0 {
 		r, n := utf8.DecodeRune(a)
 		s, m := utf8.DecodeRune(b)
@@ -217,6 +224,7 @@ func (ev *Evaluator) equalQuantities(a, b Value) ternary {
 		return isFalse
 	}
 	c, known := compareQuantities(x, y, false)
+	ev.spend(costUnits)
 	if !known {
 		if incomparable(x, y) {
 			return isFalse
@@ -235,6 +243,7 @@ func (ev *Evaluator) equivalentQuantities(a, b Value) bool {
 	if bytes.Equal(x.unit, y.unit) {
 		return x.dec.Equivalent(y.dec)
 	}
+	ev.spend(2 * costUnits)
 	c, known := compareQuantities(x, y, true)
 	if !known || c == 0 {
 		return known
@@ -362,7 +371,7 @@ func (ev *Evaluator) order(e *expr, a, b Value) (c int, known bool) {
 	case ka == KindString && kb == KindString:
 		x, ok := ev.stringOf(a)
 		y, ok2 := ev.stringOf(b)
-		return bytes.Compare(x, y), ok && ok2
+		return bytes.Compare(x, y), ok && ok2 && ev.read(min(len(x), len(y)))
 	case datelike(ka) && datelike(kb) || ka == KindTime && kb == KindTime:
 		x, ok := ev.temporalOf(a)
 		y, ok2 := ev.temporalOf(b)
@@ -373,7 +382,7 @@ func (ev *Evaluator) order(e *expr, a, b Value) (c int, known bool) {
 	case (ka == KindQuantity || numeric(ka)) && (kb == KindQuantity || numeric(kb)):
 		x, ok := ev.quantityOf(a)
 		y, ok2 := ev.quantityOf(b)
-		if !ok || !ok2 {
+		if !ok || !ok2 || !ev.spend(costUnits) {
 			return 0, false
 		}
 		return compareQuantities(x, y, false)

@@ -224,7 +224,12 @@ type compiler struct {
 	total     bool     // within aggregate
 	variables []string // defined by defineVariable so far
 	usesIndex bool     // $index occurred in the lambda being compiled
+	nodes     int      // compiled so far
 }
+
+// maxNodes bounds the work of the compiler, since the argument of repeat() is
+// compiled for each set of types that it may run on.
+const maxNodes = 200_000
 
 // Compile compiles an expression. An error is an [*Error].
 func Compile(expression string, o Options) (*Program, error) {
@@ -285,6 +290,9 @@ func (c *compiler) refuse(e *expr, format string, args ...any) {
 }
 
 func (c *compiler) compile(e *expr) *plan {
+	if c.nodes++; c.nodes > maxNodes {
+		c.refuse(e, "the expression nests too many calls of repeat()")
+	}
 	switch e.Kind {
 	case exprNull:
 		return nothing(e)
@@ -419,7 +427,11 @@ func fromList(e *expr, s static, list func(ev *Evaluator) []Value) *plan {
 		static: s, at: e,
 		each: func(k cont) run {
 			return func(ev *Evaluator) bool {
-				for _, v := range list(ev) {
+				values := list(ev)
+				if !ev.spend(len(values)) {
+					return false
+				}
+				for _, v := range values {
 					if !k(ev, v) {
 						return false
 					}

@@ -119,12 +119,12 @@ func (ev *Evaluator) toText(v Value) (Value, bool) {
 		return v, true
 	}
 	if q, ok := ev.quantityOf(v); ok && v.systemKind() == KindQuantity {
-		return ev.newString(ev.newQuantity(q).AppendString(nil)), true
+		return ev.madeString(ev.newQuantity(q).AppendString(nil))
 	}
 	if !v.HasValue() || v.systemKind() == KindNone {
 		return Value{}, false
 	}
-	return ev.newString(v.AppendString(nil)), true
+	return ev.madeString(v.AppendString(nil))
 }
 
 func (ev *Evaluator) toTemporal(v Value, kind temporal.Kind) (Value, bool) {

@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	defaultMaxSteps = 10_000_000
+	defaultMaxSteps = 30_000_000
 	defaultMaxItems = 1_000_000
+	defaultMaxText  = 128 << 20
 )
 
 // Program is a compiled expression. It is immutable and safe for many goroutines.
@@ -43,6 +44,7 @@ type Evaluator struct {
 
 	err   *Error
 	steps int // what is left of them
+	room  int // bytes of text that may still be made
 
 	items  []Value // collections under way, used as a stack
 	frames []frame // of the lambdas whose results are being handed on
@@ -61,7 +63,8 @@ type Evaluator struct {
 	now    time.Time
 
 	variables map[string][]Value // of defineVariable; nil when none is defined
-	regexps   regexpCache
+	patterns  patternCache
+	entries   entryIndex
 	xhtml     xhtml.Checker
 }
 
@@ -85,6 +88,9 @@ func NewEvaluator(env Environment) *Evaluator {
 	if env.MaxItems <= 0 {
 		env.MaxItems = defaultMaxItems
 	}
+	if env.MaxText <= 0 {
+		env.MaxText = defaultMaxText
+	}
 	return &Evaluator{env: env}
 }
 
@@ -107,7 +113,7 @@ func (p *Program) Eval(ev *Evaluator, f Focus) ([]Value, error) {
 }
 
 // Test runs the program as an invariant: it tells whether the result is true.
-// Neither empty nor false is; a single item that is no boolean is true (N1, 5.1).
+// Neither empty nor false is; a single item that is no boolean is true (N1, 4.5).
 func (p *Program) Test(ev *Evaluator, f Focus) (bool, error) {
 	ev.begin(f)
 	r := p.cond(ev)
@@ -117,10 +123,15 @@ func (p *Program) Test(ev *Evaluator, f Focus) (bool, error) {
 	return r == isTrue, nil
 }
 
-func (p *Program) failure(ev *Evaluator) error {
-	err := ev.err
-	err.Expression = p.source
-	return err
+func (p *Program) failure(ev *Evaluator) error { return ev.err.of(p.source) }
+
+// of completes an error of an evaluation, one of a limit with the whole expression
+// as its place.
+func (e *Error) of(source string) *Error {
+	if e.Expression = source; e.End < 0 {
+		e.End = len(source)
+	}
+	return e
 }
 
 func (ev *Evaluator) begin(f Focus) {
@@ -130,11 +141,11 @@ func (ev *Evaluator) begin(f Focus) {
 		ev.this = f.value()
 	}
 	ev.index, ev.total, ev.whole = 0, nil, nil
-	ev.err, ev.steps = nil, ev.env.MaxSteps
+	ev.err, ev.steps, ev.room = nil, ev.env.MaxSteps, ev.env.MaxText
 	ev.items, ev.frames, ev.result = ev.items[:0], ev.frames[:0], ev.result[:0]
 	ev.slot, ev.count = slot{}, 0
 	ev.text, ev.data = ev.text[:0], ev.data[:0]
-	ev.nowSet, ev.variables = false, nil
+	ev.nowSet, ev.variables, ev.entries = false, nil, entryIndex{}
 }
 
 // value gives the focus as an item. A twin stands for the primitive it is of.
@@ -173,17 +184,44 @@ func (ev *Evaluator) fail(e *expr, format string, args ...any) {
 	}
 }
 
-// step counts work that may repeat; false ends the evaluation.
-func (ev *Evaluator) step(e *expr) bool {
-	if ev.steps--; ev.steps >= 0 {
-		return ev.err == nil
+// nowhere is the place of an error that is one of no part of the expression.
+var nowhere = &expr{End: -1}
+
+// Costs in steps of what takes longer than to visit an item.
+const (
+	costDecimal    = 8   // to read a Decimal, which may be a long one
+	costArithmetic = 24  // an operation on Decimals
+	costSeries     = 500 // a logarithm, a power
+	costUnits      = 64  // a conversion of units
+)
+
+// spend counts work that may repeat; false ends the evaluation.
+func (ev *Evaluator) spend(steps int) bool {
+	if ev.steps -= steps; ev.steps >= 0 {
+		return true
 	}
-	ev.fail(e, "the evaluation takes more than %d steps", ev.env.MaxSteps)
+	ev.fail(nowhere, "the evaluation takes more than %d steps", ev.env.MaxSteps)
+	return false
+}
+
+// read counts the work of going through a text of n bytes.
+func (ev *Evaluator) read(n int) bool { return n < 64 || ev.spend(n>>6) }
+
+// make counts a text of n bytes that is about to be made; false ends the
+// evaluation.
+func (ev *Evaluator) make(n int) bool {
+	if ev.room -= n; ev.room >= 0 {
+		return true
+	}
+	ev.fail(nowhere, "the evaluation makes more than %d bytes of text", ev.env.MaxText)
 	return false
 }
 
 // push appends an item to the collection under way.
 func (ev *Evaluator) push(e *expr, v Value) bool {
+	if !ev.spend(1) {
+		return false
+	}
 	if len(ev.items) >= ev.env.MaxItems {
 		ev.fail(e, "the collections of the evaluation have more than %d items", ev.env.MaxItems)
 		return false
@@ -192,16 +230,24 @@ func (ev *Evaluator) push(e *expr, v Value) bool {
 	return true
 }
 
+// maxChunk is how many datums are allocated at once. Those of an earlier chunk
+// live on with the values that hold them, or not at all.
+const maxChunk = 1024
+
 // newDatum gives a datum that lives as long as the evaluation.
 func (ev *Evaluator) newDatum() *datum {
 	if len(ev.data) == cap(ev.data) {
-		// Those handed out stay where they are, with the values that hold them.
-		ev.data = make([]datum, 0, max(16, 2*cap(ev.data)))
+		ev.data = make([]datum, 0, min(max(16, 2*cap(ev.data)), maxChunk))
 	}
 	ev.data = ev.data[:len(ev.data)+1]
 	d := &ev.data[len(ev.data)-1]
 	*d = datum{}
 	return d
+}
+
+// madeString is newString for a text that has just been made.
+func (ev *Evaluator) madeString(text []byte) (Value, bool) {
+	return ev.newString(text), ev.make(len(text))
 }
 
 func (ev *Evaluator) newString(text []byte) Value {
@@ -243,6 +289,9 @@ func (ev *Evaluator) stringOf(v Value) ([]byte, bool) {
 			return v.tree.Data[nd.Start:nd.End], true
 		}
 		n := len(ev.text)
+		if !ev.make(int(nd.End - nd.Start)) {
+			return nil, false
+		}
 		ev.text = fhir.AppendUnescaped(ev.text, v.tree.Raw(v.node))
 		return ev.text[n:len(ev.text):len(ev.text)], true
 	}

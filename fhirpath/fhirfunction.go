@@ -199,7 +199,7 @@ func buildDescendants(_ *compiler, e *expr, input *plan) *plan {
 	return fromStep(e, static{many: true, unordered: true}, input, "descendants()", func(k cont) cont {
 		var each cont
 		each = func(ev *Evaluator, v Value) bool {
-			return ev.step(e) && k(ev, v) && eachChild(ev, v, each)
+			return ev.spend(1) && k(ev, v) && eachChild(ev, v, each)
 		}
 		return func(ev *Evaluator, v Value) bool { return eachChild(ev, v, each) }
 	})

@@ -134,6 +134,9 @@ func scalarPlan(e *expr, result static, input *plan, args []*plan, f func(ev *Ev
 func textFunction(minArgs, maxArgs int, result static, f func(ev *Evaluator, e *expr, s []byte, args [3]Value) (Value, bool)) function {
 	call := func(ev *Evaluator, e *expr, v Value, args [3]Value) (Value, bool) {
 		s, ok := ev.stringOf(v)
+		if !ev.read(len(s)) {
+			return Value{}, false
+		}
 		if !ok {
 			if v.systemKind() == KindNone || v.HasValue() {
 				ev.fail(e, "function %s cannot take %s; expected a String", e.Name, v.TypeName())

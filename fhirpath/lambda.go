@@ -33,33 +33,22 @@ func buildWhere(c *compiler, e *expr, input *plan) *plan {
 		return nothing(e)
 	}
 	crit := c.inLambda(e.Args[0], input.static)
-	if crit.usesIndex {
-		return indexed(e, input.static, input, func(k cont) cont {
-			test := crit.test()
-			return func(ev *Evaluator, v Value) bool {
-				saved := ev.enter(v)
-				r := test(ev)
-				ev.this = saved
-				if ev.err != nil {
-					return false
-				}
-				return r != isTrue || k(ev, v)
-			}
-		})
-	}
-	p := fromStep(e, input.static, input, c.text(e, "where"), func(k cont) cont {
-		test := crit.test()
+	step := func(k cont) cont {
+		test, cost := crit.test(), crit.at.size()
 		return func(ev *Evaluator, v Value) bool {
 			saved := ev.enter(v)
 			r := test(ev)
 			ev.this = saved
-			if !ev.step(e) {
+			if !ev.spend(cost) || ev.err != nil {
 				return false
 			}
 			return r != isTrue || k(ev, v)
 		}
-	})
-	return p
+	}
+	if crit.usesIndex {
+		return indexed(e, input.static, input, step)
+	}
+	return fromStep(e, input.static, input, c.text(e, "where"), step)
 }
 
 // text is the key of a step by its arguments as they are written.
@@ -95,7 +84,7 @@ func indexed(e *expr, s static, input *plan, step func(k cont) cont) *plan {
 				ok, to := ev.err == nil, len(ev.items)
 				for i := from; ok && i < to; i++ {
 					ev.index = int64(i - from)
-					ok = ev.step(e) && body(ev, ev.items[i])
+					ok = body(ev, ev.items[i])
 				}
 				ev.index = saved
 				ev.frames = ev.frames[:len(ev.frames)-1]
@@ -107,7 +96,8 @@ func indexed(e *expr, s static, input *plan, step func(k cont) cont) *plan {
 }
 
 // projection makes the step that hands on what p gives for each item.
-func projection(e *expr, p *plan, k cont) cont {
+func projection(p *plan, k cont) cont {
+	cost := p.at.size()
 	body := p.each(func(ev *Evaluator, w Value) bool {
 		// Outside of the lambda $this is what it was.
 		inner := ev.this
@@ -120,7 +110,7 @@ func projection(e *expr, p *plan, k cont) cont {
 		return ok
 	})
 	return func(ev *Evaluator, v Value) bool {
-		if !ev.step(e) {
+		if !ev.spend(cost) {
 			return false
 		}
 		ev.frames = append(ev.frames, frame{this: ev.this})
@@ -141,7 +131,7 @@ func buildSelect(c *compiler, e *expr, input *plan) *plan {
 	s := p.static
 	s.many = s.many || input.many
 	s.unordered = s.unordered || input.unordered
-	step := func(k cont) cont { return projection(e, p, k) }
+	step := func(k cont) cont { return projection(p, k) }
 	if p.usesIndex {
 		return indexed(e, s, input, step)
 	}
@@ -152,13 +142,13 @@ func buildSelect(c *compiler, e *expr, input *plan) *plan {
 func buildAll(c *compiler, e *expr, input *plan) *plan {
 	crit := c.inLambda(e.Args[0], input.static)
 	return fromCond(e, func() cond {
-		test := crit.test()
+		test, cost := crit.test(), crit.at.size()
 		step := func(cont) cont {
 			return func(ev *Evaluator, v Value) bool {
 				saved := ev.enter(v)
 				r := test(ev)
 				ev.this = saved
-				return ev.step(e) && r == isTrue
+				return ev.spend(cost) && ev.err == nil && r == isTrue
 			}
 		}
 		p := input.each
@@ -209,23 +199,23 @@ func buildRepeat(c *compiler, e *expr, input *plan) *plan {
 	if input.empty {
 		return nothing(e)
 	}
-	item := input.static
+	item, strict := input.static, c.Strict
+	// The projection runs on its own results too: compile it for their types, and
+	// only then ask whether one of them has the elements that it names.
+	c.Strict = false
 	p := c.inLambda(e.Args[0], item)
-	s := static{many: true, unordered: true}
-	if !p.any() {
-		// The projection runs on its own results too: compile it for those.
-		for !slices.Equal(item.types, p.types) && subset(item.types, p.types) {
-			item.types = p.types
-			p = c.inLambda(e.Args[0], item)
+	for !item.any() && !p.empty && (p.any() || !subset(p.types, item.types)) {
+		if item.types = unite(item.types, p.types); p.any() {
+			item.types = nil
 		}
-		if !item.any() && !subset(p.types, item.types) {
-			item.types = append(slices.Clone(item.types), p.types...)
-			p = c.inLambda(e.Args[0], item)
-		}
-		s.types = p.types
+		p = c.inLambda(e.Args[0], item)
 	}
+	if c.Strict = strict; strict {
+		p = c.inLambda(e.Args[0], item)
+	}
+	s := static{types: p.types, many: true, unordered: true}
 	return fromItems(e, s, func() func(ev *Evaluator) {
-		first := projection(e, p, func(ev *Evaluator, v Value) bool { return ev.push(e, v) })
+		first := projection(p, func(ev *Evaluator, v Value) bool { return ev.push(e, v) })
 		r := input.each(first)
 		return func(ev *Evaluator) {
 			from := len(ev.items)
@@ -245,6 +235,17 @@ func buildRepeat(c *compiler, e *expr, input *plan) *plan {
 			}
 		}
 	})
+}
+
+// unite gives the types of a and b.
+func unite(a, b []typeOf) []typeOf {
+	all := slices.Clone(a)
+	for _, t := range b {
+		if !slices.Contains(all, t) {
+			all = append(all, t)
+		}
+	}
+	return all
 }
 
 func subset(a, b []typeOf) bool {
@@ -270,7 +271,7 @@ func buildAggregate(c *compiler, e *expr, input *plan) *plan {
 	p := c.inLambda(e.Args[0], input.static)
 	c.total = saved
 	return fromItems(e, static{many: true}, func() func(ev *Evaluator) {
-		items, start, body := input.gather(), initial.gather(), p.gather()
+		items, start, body, cost := input.gather(), initial.gather(), p.gather(), p.at.size()
 		return func(ev *Evaluator) {
 			from := items(ev)
 			to := len(ev.items)
@@ -281,7 +282,7 @@ func buildAggregate(c *compiler, e *expr, input *plan) *plan {
 			total := slices.Clone(ev.items[to:])
 			ev.items = ev.items[:to]
 			outerTotal, outerThis, outerIndex := ev.total, ev.this, ev.index
-			for i := from; i < to && ev.step(e); i++ {
+			for i := from; i < to && ev.err == nil && ev.spend(cost+len(total)); i++ {
 				ev.total, ev.this, ev.index = total, ev.items[i], int64(i-from)
 				body(ev)
 				total = slices.Clone(ev.items[to:])
@@ -327,7 +328,7 @@ func buildIif(c *compiler, e *expr, input *plan) *plan {
 	case other.empty:
 		s.types = then.types
 	case !then.any() && !other.any():
-		s.types = slices.Concat(then.types, other.types)
+		s.types = unite(then.types, other.types)
 	}
 	return fromItems(e, s, func() func(ev *Evaluator) {
 		get := crit.get()
@@ -391,9 +392,9 @@ func buildSort(c *compiler, e *expr, input *plan) *plan {
 	s.unordered = false
 	return fromItems(e, s, func() func(ev *Evaluator) {
 		gather := input.gather()
-		gets := make([]getter, len(keys))
+		gets, cost := make([]getter, len(keys)), 0
 		for i, k := range keys {
-			gets[i] = k.p.get()
+			gets[i], cost = k.p.get(), cost+k.p.at.size()
 		}
 		return func(ev *Evaluator) {
 			from := gather(ev)
@@ -410,7 +411,7 @@ func buildSort(c *compiler, e *expr, input *plan) *plan {
 					w, _ := g(ev)
 					r.keys = append(r.keys, w)
 				}
-				if !ev.step(e) {
+				if !ev.spend(cost) || ev.err != nil {
 					break
 				}
 				rows = append(rows, r)
@@ -436,7 +437,7 @@ func buildSort(c *compiler, e *expr, input *plan) *plan {
 
 func (ev *Evaluator) sortOrder(e *expr, a, b Value, falling bool) int {
 	switch {
-	case ev.err != nil || a.kind == KindNone && b.kind == KindNone:
+	case !ev.spend(1) || ev.err != nil || a.kind == KindNone && b.kind == KindNone:
 		return 0
 	case a.kind == KindNone:
 		return -1
@@ -462,7 +463,7 @@ func buildTrace(c *compiler, e *expr, input *plan) *plan {
 		gather, label := input.gather(), name.get()
 		var step cont
 		if projected != nil {
-			step = projection(e, projected, func(ev *Evaluator, v Value) bool { return ev.push(e, v) })
+			step = projection(projected, func(ev *Evaluator, v Value) bool { return ev.push(e, v) })
 		}
 		return func(ev *Evaluator) {
 			from := gather(ev)

@@ -1,7 +1,6 @@
 package fhirpath
 
 import (
-	"slices"
 	"unicode"
 	"unicode/utf8"
 
@@ -86,7 +85,7 @@ func (c *compiler) member(e *expr, input *plan) *plan {
 		}
 		return c.memberOfAny(e, s, input)
 	}
-	found := false
+	found, anything := false, false
 	for _, t := range input.types {
 		switch {
 		case t.kind == KindTypeInfo && typeInfoMember(e.Name):
@@ -105,11 +104,8 @@ func (c *compiler) member(e *expr, input *plan) *plan {
 			}
 			found = true
 			s.many = s.many || sp.max != 1
-			for _, u := range sp.typesOf() {
-				if !slices.Contains(s.types, u) {
-					s.types = append(s.types, u)
-				}
-			}
+			types := sp.typesOf()
+			s.types, anything = unite(s.types, types), anything || types == nil
 		}
 	}
 	if !found {
@@ -119,6 +115,9 @@ func (c *compiler) member(e *expr, input *plan) *plan {
 		}
 		c.unknownMember(e, input.types[0].String(), like)
 		return nothing(e)
+	}
+	if anything {
+		s.types = nil
 	}
 	return c.memberOfAny(e, s, input)
 }
@@ -235,7 +234,7 @@ func children(ev *Evaluator, v Value, sp span, k cont) bool {
 	if nodes[v.node].Kind != fhir.KindObject {
 		return true
 	}
-	end := nodes[v.node].Next
+	end, visited := nodes[v.node].Next, 0
 	for c := uint32(v.node) + 1; c < end; {
 		nd := &nodes[c]
 		next := nd.Next
@@ -243,8 +242,9 @@ func children(ev *Evaluator, v Value, sp span, k cont) bool {
 			return false
 		}
 		c = next
+		visited++
 	}
-	return true
+	return ev.spend(visited)
 }
 
 // child hands on the items of member c of object v.
@@ -273,7 +273,7 @@ func child(ev *Evaluator, v Value, c fhir.NodeID, k cont) bool {
 			}
 			i++
 		}
-		return true
+		return ev.spend(i)
 	case fhir.KindNull:
 		return true
 	}

@@ -14,10 +14,16 @@ var numberFunctions = map[string]function{
 	"ln":       toDecimal(decimal.Decimal.Ln),
 	"sqrt":     toDecimal(decimal.Decimal.Sqrt),
 	"log": withNumber(func(ev *Evaluator, _ Value, d, base decimal.Decimal) (Value, bool) {
+		if !ev.spend(costSeries) {
+			return Value{}, false
+		}
 		r, ok := d.Log(base)
 		return ev.newDecimal(r), ok
 	}),
 	"power": withNumber(func(ev *Evaluator, v Value, d, exponent decimal.Decimal) (Value, bool) {
+		if !ev.spend(costSeries) {
+			return Value{}, false
+		}
 		r, ok := d.Power(exponent)
 		if n, whole := r.Int64(); ok && v.systemKind() == KindInteger && whole && exponent.IsInt() && int64(int32(n)) == n {
 			return Integer(n), true
@@ -100,6 +106,9 @@ func toInteger(f func(decimal.Decimal) decimal.Decimal) function {
 
 func toDecimal(f func(decimal.Decimal) (decimal.Decimal, bool)) function {
 	return onNumber(func(ev *Evaluator, _ Value, d decimal.Decimal) (Value, bool) {
+		if !ev.spend(costSeries) {
+			return Value{}, false
+		}
 		r, ok := f(d)
 		return ev.newDecimal(r), ok
 	})
@@ -148,37 +157,40 @@ func extreme(sign int) function {
 func fold(e *expr, input *plan, f func(ev *Evaluator, a, b Value) (Value, bool)) *plan {
 	return fromGetter(e, static{}, func() getter {
 		gather := input.gather()
-		return func(ev *Evaluator) (Value, bool) {
-			from := gather(ev)
-			defer func() { ev.items = ev.items[:from] }()
-			items := ev.items[from:]
-			if ev.err != nil || len(items) == 0 {
-				return Value{}, false
-			}
-			acc, ok := items[0], true
-			for _, v := range items[1:] {
-				if acc, ok = f(ev, acc, v); !ok {
-					return Value{}, false
-				}
-			}
-			return acc, true
-		}
+		return func(ev *Evaluator) (Value, bool) { return ev.fold(gather(ev), f) }
 	})
+}
+
+// fold takes the items from an index on off the stack, one after the other through
+// f; empty for none.
+func (ev *Evaluator) fold(from int, f func(ev *Evaluator, a, b Value) (Value, bool)) (Value, bool) {
+	items := ev.items[from:]
+	ev.items = ev.items[:from]
+	if ev.err != nil || len(items) == 0 {
+		return Value{}, false
+	}
+	result, ok := items[0], true
+	for _, v := range items[1:] {
+		if result, ok = f(ev, result, v); !ok {
+			return Value{}, false
+		}
+	}
+	return result, true
 }
 
 func buildAverage(_ *compiler, e *expr, input *plan) *plan {
 	add, divide := *e, *e
 	add.Op, divide.Op = opPlus, opDivide
 	return fromGetter(e, static{}, func() getter {
-		sum := fold(e, input, func(ev *Evaluator, a, b Value) (Value, bool) { return ev.arithmetic(&add, a, b) }).get()
-		count := buildCount(nil, e, input).get()
+		gather := input.gather()
 		return func(ev *Evaluator) (Value, bool) {
-			s, ok := sum(ev)
+			from := gather(ev)
+			n := int64(len(ev.items) - from)
+			sum, ok := ev.fold(from, func(ev *Evaluator, a, b Value) (Value, bool) { return ev.arithmetic(&add, a, b) })
 			if !ok {
 				return Value{}, false
 			}
-			n, _ := count(ev)
-			return ev.arithmetic(&divide, s, n)
+			return ev.arithmetic(&divide, sum, Integer(n))
 		}
 	})
 }

@@ -1,9 +1,6 @@
 package fhirpath
 
 import (
-	"bytes"
-	"slices"
-
 	"github.com/fhirlake/fhirlake/fhir/r4"
 )
 
@@ -127,7 +124,7 @@ func equalsText(a *plan, text []byte) cond {
 		if !ok {
 			return isEmpty // extensions only
 		}
-		return ternaryOf(bytes.Equal(s, text))
+		return ternaryOf(ev.sameText(s, text))
 	}
 }
 
@@ -204,7 +201,7 @@ func (ev *Evaluator) equivalentItems(a, b []Value) bool {
 	for _, v := range a {
 		found := false
 		for j, w := range b {
-			if ev.steps--; ev.steps < 0 {
+			if !ev.spend(1) {
 				return false
 			}
 			if !used[j] && ev.equivalent(v, w) {
@@ -250,12 +247,7 @@ func (c *compiler) union(e *expr, a, b *plan) *plan {
 	case a.any() || b.any():
 		s.types = nil
 	default:
-		s.types = slices.Clone(a.types)
-		for _, t := range b.types {
-			if !slices.Contains(s.types, t) {
-				s.types = append(s.types, t)
-			}
-		}
+		s.types = unite(a.types, b.types)
 	}
 	s.empty = a.empty && b.empty
 	if (a.empty || b.empty) && !(a.many || b.many) {

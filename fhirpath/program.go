@@ -81,8 +81,13 @@ type Environment struct {
 	// Trace receives what trace() is given.
 	Trace func(name string, items []Value)
 
-	// MaxSteps bounds the work of one evaluation and MaxItems the size of its
-	// collections; 0 means 10 million steps and 1 million items.
+	// MaxSteps bounds the work of one evaluation: each item that is visited, each
+	// operation in an argument that runs for every item and each 64 bytes of text
+	// that are read count as one, what costs more as more. 0 means 30 million,
+	// which take some seconds at the worst.
 	MaxSteps int
+	// MaxItems bounds the size of its collections; 0 means 1 million.
 	MaxItems int
+	// MaxText bounds the bytes of all texts that it makes; 0 means 128 MiB.
+	MaxText int
 }

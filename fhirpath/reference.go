@@ -2,6 +2,7 @@ package fhirpath
 
 import (
 	"bytes"
+	"iter"
 
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/r4"
@@ -20,10 +21,10 @@ func buildResolve(c *compiler, e *expr, input *plan) *plan {
 			if !ok {
 				return true
 			}
-			if !ev.step(e) {
+			if !ev.spend(1) {
 				return false
 			}
-			target, ok := ev.resolve(e, text)
+			target, ok := ev.resolve(v, text)
 			if !ok {
 				return ev.err == nil
 			}
@@ -45,20 +46,23 @@ func (ev *Evaluator) referenceOf(v Value) ([]byte, bool) {
 	return text, ok && len(text) > 0
 }
 
-func (ev *Evaluator) resolve(e *expr, reference []byte) (Value, bool) {
+func (ev *Evaluator) resolve(from Value, reference []byte) (Value, bool) {
 	f := &ev.focus
 	if reference[0] == '#' {
-		if f.Tree == nil {
-			return Value{}, false
+		switch {
+		case from.kind == KindNode:
+			return containedResource(from.tree, ev.container(from), reference[1:])
+		case f.Tree != nil && f.Root != fhir.NoNode:
+			return containedResource(f.Tree, f.Root, reference[1:])
 		}
-		return containedResource(f.Tree, f.Root, reference[1:])
+		return Value{}, false
 	}
 	if ev.env.Resolve != nil {
 		if t, n, ok := ev.env.Resolve(string(reference)); ok {
 			return Node(t, n), true
 		}
 	}
-	if f.Tree == nil {
+	if f.Tree == nil || f.Root == fhir.NoNode {
 		return Value{}, false
 	}
 	bundle := f.Bundle
@@ -68,7 +72,27 @@ func (ev *Evaluator) resolve(e *expr, reference []byte) (Value, bool) {
 	if bundle == fhir.NoNode || f.Tree.Nodes[bundle].Type != r4.TypeBundle {
 		return Value{}, false
 	}
-	return ev.bundleEntry(e, f.Tree, bundle, reference)
+	return ev.bundleEntry(f.Tree, bundle, reference)
+}
+
+// container gives the resource whose contained resources an element can refer to:
+// the outermost one around it that is no Bundle.
+func (ev *Evaluator) container(v Value) fhir.NodeID {
+	at := fhir.NodeID(0)
+	if f := &ev.focus; f.Tree == v.tree && f.Root <= v.node && uint32(v.node) < v.tree.Nodes[f.Root].Next {
+		at = f.Root
+	}
+	nodes := v.tree.Nodes
+	for {
+		// The next node on the way down that holds v: a record of the tree or a child.
+		for fhir.NodeID(nodes[at].Next) <= v.node {
+			at = fhir.NodeID(nodes[at].Next)
+		}
+		if nd := &nodes[at]; at == v.node || nd.Type != r4.TypeBundle && nd.Kind == fhir.KindObject && r4.TypeAt(nd.Type).Kind == r4.KindResource {
+			return at
+		}
+		at++
+	}
 }
 
 // containedResource finds the resource that '#id' names in the container; '#'
@@ -104,45 +128,101 @@ func memberText(t *fhir.Tree, object fhir.NodeID, name string) []byte {
 // bundleEntry finds the entry of a Bundle that a reference means: by its fullUrl,
 // or by type and id, which a fullUrl ends with (FHIR R4, 2.36.4.1). A version at
 // the end of the reference is not looked at.
-func (ev *Evaluator) bundleEntry(e *expr, t *fhir.Tree, bundle fhir.NodeID, reference []byte) (Value, bool) {
+func (ev *Evaluator) bundleEntry(t *fhir.Tree, bundle fhir.NodeID, reference []byte) (Value, bool) {
 	if i := bytes.Index(reference, []byte("/_history/")); i >= 0 {
 		reference = reference[:i]
 	}
 	reference, _, _ = bytes.Cut(reference, []byte{'|'})
-	relative := !bytes.Contains(reference, []byte(":"))
-	list := t.Child(bundle, r4.TypeBundle.ElementByName("entry"))
-	if list == fhir.NoNode || t.Nodes[list].Kind != fhir.KindArray {
+	if len(reference) == 0 {
 		return Value{}, false
 	}
-	resource := r4.TypeBundleEntry.ElementByName("resource")
-	for c := t.FirstChild(list); c != fhir.NoNode; c = t.NextSibling(list, c) {
-		if !ev.step(e) {
-			return Value{}, false
+	x := &ev.entries
+	if x.tree != t || x.bundle != bundle {
+		*x = entryIndex{tree: t, bundle: bundle}
+	}
+	if x.asked++; x.asked <= fewLookups {
+		for r := range bundleResources(t, bundle) {
+			if !ev.spend(1) {
+				break
+			}
+			for _, name := range entryNames(t, r) {
+				if bytes.Equal(name, reference) {
+					return Node(t, r.resource), true
+				}
+			}
 		}
-		if t.Nodes[c].Kind != fhir.KindObject {
-			continue
+		return Value{}, false
+	}
+	if x.byName == nil && !x.fill(ev) {
+		return Value{}, false
+	}
+	r, ok := x.byName[string(reference)]
+	if !ok {
+		return Value{}, false
+	}
+	return Node(t, r), true
+}
+
+// entryIndex finds the resources of the Bundle that the running program looks into.
+type entryIndex struct {
+	tree   *fhir.Tree
+	bundle fhir.NodeID
+	asked  int // how many references were looked up
+	byName map[string]fhir.NodeID
+}
+
+// fewLookups is how many references are searched for before an index pays.
+const fewLookups = 4
+
+func (x *entryIndex) fill(ev *Evaluator) bool {
+	x.byName = map[string]fhir.NodeID{}
+	for r := range bundleResources(x.tree, x.bundle) {
+		if !ev.spend(3) {
+			return false
 		}
-		r := t.Child(c, resource)
-		if r == fhir.NoNode || t.Nodes[r].Kind != fhir.KindObject {
-			continue
-		}
-		url := memberText(t, c, "fullUrl")
-		if bytes.Equal(url, reference) || relative && endsInPath(url, reference) || relative && namesResource(t, r, reference) {
-			return Node(t, r), true
+		for _, name := range entryNames(x.tree, r) {
+			if _, taken := x.byName[string(name)]; !taken && len(name) > 0 {
+				x.byName[string(name)] = r.resource
+			}
 		}
 	}
-	return Value{}, false
+	return true
 }
 
-func endsInPath(url, path []byte) bool {
-	rest, ok := bytes.CutSuffix(url, path)
-	return ok && len(path) > 0 && bytes.HasSuffix(rest, []byte{'/'})
+// bundleResource is an entry that holds a resource.
+type bundleResource struct{ entry, resource fhir.NodeID }
+
+func bundleResources(t *fhir.Tree, bundle fhir.NodeID) iter.Seq[bundleResource] {
+	resource := r4.TypeBundleEntry.ElementByName("resource")
+	return func(yield func(bundleResource) bool) {
+		list := t.Child(bundle, r4.TypeBundle.ElementByName("entry"))
+		if list == fhir.NoNode || t.Nodes[list].Kind != fhir.KindArray {
+			return
+		}
+		for c := t.FirstChild(list); c != fhir.NoNode; c = t.NextSibling(list, c) {
+			if t.Nodes[c].Kind != fhir.KindObject {
+				continue
+			}
+			r := t.Child(c, resource)
+			if r != fhir.NoNode && t.Nodes[r].Kind == fhir.KindObject && !yield(bundleResource{c, r}) {
+				return
+			}
+		}
+	}
 }
 
-// namesResource tells whether 'Type/id' is the resource's.
-func namesResource(t *fhir.Tree, r fhir.NodeID, reference []byte) bool {
-	typ, id, ok := bytes.Cut(reference, []byte{'/'})
-	return ok && len(id) > 0 && string(typ) == t.Nodes[r].Type.String() && bytes.Equal(memberText(t, r, "id"), id)
+// entryNames gives what references call the resource of an entry: its fullUrl, the
+// last two parts of that when it has a path, and its type and id.
+func entryNames(t *fhir.Tree, r bundleResource) [3][]byte {
+	url := memberText(t, r.entry, "fullUrl")
+	names := [3][]byte{0: url}
+	if i := bytes.LastIndexByte(url, '/'); i > 0 {
+		names[1] = url[bytes.LastIndexByte(url[:i], '/')+1:]
+	}
+	if id := memberText(t, r.resource, "id"); len(id) > 0 {
+		names[2] = append(append(append(make([]byte, 0, 64), t.Nodes[r.resource].Type.String()...), '/'), id...)
+	}
+	return names
 }
 
 // resolvesTo compiles `X.resolve() is Type`: what a reference is to can be told
@@ -156,20 +236,20 @@ func resolvesTo(e *expr, references *plan, spec typeOf) *plan {
 			if !ok {
 				return Value{}, false
 			}
-			t := ev.targetType(e, v)
+			t := ev.targetType(v)
 			return Boolean(derives(t, spec.fhir)), t != 0
 		}
 	})
 }
 
 // targetType gives the type of what a reference leads to, 0 when nothing tells.
-func (ev *Evaluator) targetType(e *expr, v Value) r4.TypeID {
+func (ev *Evaluator) targetType(v Value) r4.TypeID {
 	text, ok := ev.referenceOf(v)
 	if ok {
 		if t := typeInReference(text); t != 0 {
 			return t
 		}
-		if target, found := ev.resolve(e, text); found {
+		if target, found := ev.resolve(v, text); found {
 			return target.typ
 		}
 	}

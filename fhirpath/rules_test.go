@@ -12,6 +12,15 @@ const ruleObservation = `{"resourceType":"Observation","id":"obs-rules","status"
 "valueQuantity":{"value":1E-7,"unit":"mg","system":"http://unitsofmeasure.org","code":"mg"},
 "component":[{"code":{"text":"tablets"},"valueQuantity":{"value":2,"unit":"tablet"}},{"code":{"text":"years"},"valueQuantity":{"value":3}}]}`
 
+// ruleBundle has more references than are searched for without an index.
+const ruleBundle = `{"resourceType":"Bundle","type":"collection","entry":[
+{"fullUrl":"http://e.org/fhir/Patient/p1","resource":{"resourceType":"Patient","id":"p1","contained":[{"resourceType":"Organization","id":"org","name":"one of p1"}],
+"managingOrganization":{"reference":"#org"},"link":[{"type":"seealso","other":{"reference":"Patient/p2"}},{"type":"seealso","other":{"reference":"http://e.org/fhir/Patient/p2"}},
+{"type":"seealso","other":{"reference":"Patient/p1/_history/3"}}]}},
+{"fullUrl":"http://e.org/fhir/Patient/p2","resource":{"resourceType":"Patient","id":"p2","contained":[{"resourceType":"Organization","id":"org","name":"one of p2"}],
+"managingOrganization":{"reference":"#org"},"link":[{"type":"seealso","other":{"reference":"Patient/p1"}},{"type":"seealso","other":{"reference":"http://e.org/fhir/Patient/p2"}},
+{"type":"seealso","other":{"reference":"http://e.org/fhir/Patient/p1"}},{"type":"seealso","other":{"reference":"Patient/p3"}},{"type":"seealso","other":{"reference":"|"}}]}}]}`
+
 // TestRules has one case or more for each rule of the specification that engines
 // tend to read differently. A nil want is an error of the evaluation.
 func TestRules(t *testing.T) {
@@ -46,6 +55,10 @@ func TestRules(t *testing.T) {
 		{"defineVariable sees the whole input", twinPatient, "name.defineVariable('n', given.count()).select(use & %n.toString())", []string{"official4", "usual4"}},
 		{"and $this is it", twinPatient, "(1 | 2).defineVariable('s', $this.sum()).select(%s + $this)", []string{"4", "5"}},
 		{"a lambda within sees items", twinPatient, "(1 | 2).defineVariable('s', select($this + 1).sum()).first() + %s", nil},
+		{"R4 2.3.0.2: a fragment is looked for in the resource that it is in", ruleBundle, "entry.resource.managingOrganization.resolve().name", []string{"one of p1", "one of p2"}},
+		{"R4 2.36.4.1: entries are found by type and id, and by fullUrl", ruleBundle, "entry.resource.link.other.resolve().id", []string{"p2", "p2", "p1", "p1", "p2", "p1"}},
+		{"a fragment as a String", twinPatient, "'#org-1'.resolve().name", []string{"One"}},
+
 		{"the time of a dateTime", twinPatient, "@2014-01-25T14:30:14.559Z.timeOf()", []string{"14:30:14.559"}},
 		{"a date has none", twinPatient, "@2014-01-25.timeOf()", []string{}},
 	}

@@ -25,7 +25,7 @@ func CompileSet(expressions []string, o Options) (*Set, error) {
 		if err != nil {
 			return nil, fmt.Errorf("expression %d, %s: %w", i, x, err)
 		}
-		root.add(p, i)
+		root.add(p, x, i)
 	}
 	return &Set{sources: slices.Clone(expressions), run: root.join()}, nil
 }
@@ -52,9 +52,16 @@ func (s *Set) Eval(ev *Evaluator, f Focus, yield func(program int, v Value)) err
 	return nil
 }
 
+// follower is what takes an item of a step: a program's output or a further step.
+type follower struct {
+	k      cont
+	source string // the first expression that has it
+}
+
 // setNode is a step that programs share, with what follows it.
 type setNode struct {
-	plan    *plan // nil at the root
+	plan    *plan  // nil at the root
+	source  string // the first expression that has it
 	next    []*setNode
 	outputs []int
 	whole   []setProgram // programs that start here and share nothing
@@ -62,14 +69,15 @@ type setNode struct {
 
 type setProgram struct {
 	plan   *plan
+	source string
 	output int
 }
 
 // add puts the program with the given number into the tree below the root n.
-func (n *setNode) add(p *plan, output int) {
+func (n *setNode) add(p *plan, source string, output int) {
 	if p.parts != nil {
 		for _, part := range p.parts {
-			n.add(part, output)
+			n.add(part, source, output)
 		}
 		return
 	}
@@ -82,48 +90,48 @@ func (n *setNode) add(p *plan, output int) {
 	case q.empty:
 		return
 	case !q.isThis:
-		n.whole = append(n.whole, setProgram{p, output})
+		n.whole = append(n.whole, setProgram{p, source, output})
 		return
 	}
 	for _, s := range slices.Backward(steps) {
-		n = n.follow(s)
+		n = n.follow(s, source)
 	}
 	n.outputs = append(n.outputs, output)
 }
 
-func (n *setNode) follow(s *plan) *setNode {
+func (n *setNode) follow(s *plan, source string) *setNode {
 	for _, m := range n.next {
 		if m.plan.key == s.key && m.plan.span == s.span {
 			return m
 		}
 	}
-	m := &setNode{plan: s}
+	m := &setNode{plan: s, source: source}
 	n.next = append(n.next, m)
 	return m
 }
 
 // join makes the continuation that takes each item of the step n.
 func (n *setNode) join() cont {
-	var conts []cont
+	var takers []follower
 	for _, o := range n.outputs {
-		conts = append(conts, func(ev *Evaluator, v Value) bool {
+		takers = append(takers, follower{k: func(ev *Evaluator, v Value) bool {
 			ev.yield(o, v)
 			return true
-		})
+		}})
 	}
 	var members []*setNode
 	for _, m := range n.next {
 		if m.plan.span.count > 0 {
 			members = append(members, m)
 		} else {
-			conts = append(conts, m.plan.step(m.join()))
+			takers = append(takers, follower{m.plan.step(m.join()), m.source})
 		}
 	}
 	if len(members) == 1 {
 		m := members[0]
-		conts = append(conts, m.plan.step(m.join()))
+		takers = append(takers, follower{m.plan.step(m.join()), m.source})
 	} else if len(members) > 1 {
-		conts = append(conts, dispatch(members))
+		takers = append(takers, follower{dispatch(members), members[0].source})
 	}
 	for _, p := range n.whole {
 		output := p.output
@@ -131,26 +139,21 @@ func (n *setNode) join() cont {
 			ev.yield(output, v)
 			return true
 		})
-		conts = append(conts, func(ev *Evaluator, _ Value) bool { return r(ev) })
+		takers = append(takers, follower{func(ev *Evaluator, _ Value) bool { return r(ev) }, p.source})
 	}
-	return each(conts)
+	return each(takers)
 }
 
-// each runs all continuations on an item, whatever one of them says.
-func each(conts []cont) cont {
-	if len(conts) == 1 {
-		k := conts[0]
-		return func(ev *Evaluator, v Value) bool {
-			if !k(ev, v) {
-				ev.forgive()
-			}
-			return true
-		}
+// each runs all followers on an item, whatever one of them says.
+func each(takers []follower) cont {
+	if len(takers) == 1 {
+		t := takers[0]
+		return func(ev *Evaluator, v Value) bool { return t.k(ev, v) || ev.forgive(t.source) }
 	}
 	return func(ev *Evaluator, v Value) bool {
-		for _, k := range conts {
-			if !k(ev, v) {
-				ev.forgive()
+		for i := range takers {
+			if t := &takers[i]; !t.k(ev, v) && !ev.forgive(t.source) {
+				return false
 			}
 		}
 		return true
@@ -158,17 +161,19 @@ func each(conts []cont) cont {
 }
 
 // forgive keeps the error of one program of a set and lets the others go on; but
-// when the steps are used up they are for all.
-func (ev *Evaluator) forgive() {
+// when steps or room are used up they are for all.
+func (ev *Evaluator) forgive(source string) bool {
 	if ev.err == nil {
-		return
+		return true
 	}
 	if ev.setErr == nil {
-		ev.setErr = ev.err
+		ev.setErr = ev.err.of(source)
 	}
-	if ev.steps >= 0 {
-		ev.err = nil
+	if ev.steps < 0 || ev.room < 0 {
+		return false
 	}
+	ev.err = nil
+	return true
 }
 
 // dispatch finds the members that several programs want of one object in a single
@@ -176,12 +181,12 @@ func (ev *Evaluator) forgive() {
 func dispatch(members []*setNode) cont {
 	owner := r4.ElementAt(members[0].plan.span.first).Owner
 	first := r4.TypeAt(owner).FirstElement
-	lists := make([][]cont, r4.TypeAt(owner).NumElements)
+	lists := make([][]follower, r4.TypeAt(owner).NumElements)
 	for _, m := range members {
 		k := m.join()
 		for i := range m.plan.span.count {
 			at := m.plan.span.first + r4.ElementID(i) - first
-			lists[at] = append(lists[at], k)
+			lists[at] = append(lists[at], follower{k, m.source})
 		}
 	}
 	table := make([]cont, len(lists))
@@ -191,16 +196,18 @@ func dispatch(members []*setNode) cont {
 		}
 	}
 	return func(ev *Evaluator, v Value) bool {
-		nodes := v.tree.Nodes
-		if v.kind != KindNode || nodes[v.node].Kind != fhir.KindObject {
+		if v.kind != KindNode || v.tree.Nodes[v.node].Kind != fhir.KindObject {
 			return true
 		}
+		nodes := v.tree.Nodes
 		end := nodes[v.node].Next
 		for c := uint32(v.node) + 1; c < end; {
 			nd := &nodes[c]
 			next := nd.Next
 			if at := int(nd.Element) - int(first); at >= 0 && at < len(table) && table[at] != nil {
-				child(ev, v, fhir.NodeID(c), table[at])
+				if !child(ev, v, fhir.NodeID(c), table[at]) {
+					return false
+				}
 			}
 			c = next
 		}

@@ -77,10 +77,14 @@ func (ev *Evaluator) number(v Value) (decimal.Decimal, bool) {
 	case KindInteger, KindLong:
 		return decimal.FromInt(v.num), true
 	case KindDecimal:
-		return v.data.dec, true
+		return v.data.dec, ev.spend(costDecimal)
 	case KindNode:
 		if v.tree.Nodes[v.node].Kind == fhir.KindNumber {
-			return decimal.Parse(v.tree.Raw(v.node))
+			text := v.tree.Raw(v.node)
+			if len(text) > 20 && !ev.spend(len(text)) {
+				return decimal.Decimal{}, false
+			}
+			return decimal.Parse(text)
 		}
 	}
 	return decimal.Decimal{}, false

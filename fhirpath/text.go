@@ -6,7 +6,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"html"
-	"regexp"
+	"iter"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -23,10 +24,10 @@ var textFunctions = map[string]function{
 		return Integer(int64(utf8.RuneCount(s))), true
 	}),
 	"upper": textFunction(0, 0, stringResult, func(ev *Evaluator, _ *expr, s []byte, _ [3]Value) (Value, bool) {
-		return ev.newString(bytes.ToUpper(s)), true
+		return ev.madeString(bytes.ToUpper(s))
 	}),
 	"lower": textFunction(0, 0, stringResult, func(ev *Evaluator, _ *expr, s []byte, _ [3]Value) (Value, bool) {
-		return ev.newString(bytes.ToLower(s)), true
+		return ev.madeString(bytes.ToLower(s))
 	}),
 	"trim": textFunction(0, 0, stringResult, func(ev *Evaluator, _ *expr, s []byte, _ [3]Value) (Value, bool) {
 		return ev.newString(bytes.TrimSpace(s)), true
@@ -42,38 +43,29 @@ var textFunctions = map[string]function{
 	"replace": textFunction(2, 2, stringResult, func(ev *Evaluator, e *expr, s []byte, args [3]Value) (Value, bool) {
 		old, ok := ev.needText(e, args[0])
 		with, ok2 := ev.needText(e, args[1])
-		if !ok || !ok2 || !ev.fits(e, len(s), len(with)) {
+		if !ok || !ok2 {
+			return Value{}, false
+		}
+		if !ev.make(len(s) + bytes.Count(s, old)*(len(with)-len(old))) {
 			return Value{}, false
 		}
 		return ev.newString(bytes.ReplaceAll(s, old, with)), true
 	}),
-	"matches":        {1, 2, regexFunction(false)},
-	"matchesFull":    {1, 2, regexFunction(true)},
+	"matches":        {1, 2, buildMatches(false)},
+	"matchesFull":    {1, 2, buildMatches(true)},
 	"replaceMatches": textFunction(2, 3, stringResult, replaceMatches),
-	"toChars":        {0, 0, buildPieces(func(s, _ []byte) [][]byte { return bytes.Split(s, nil) })},
-	"split": {1, 1, buildPieces(func(s, sep []byte) [][]byte {
+	"toChars":        {0, 0, buildPieces(func(s, _ []byte) iter.Seq[[]byte] { return bytes.SplitSeq(s, nil) })},
+	"split": {1, 1, buildPieces(func(s, sep []byte) iter.Seq[[]byte] {
 		if len(sep) == 0 {
-			return [][]byte{s}
+			return slices.Values([][]byte{s})
 		}
-		return bytes.Split(s, sep)
+		return bytes.SplitSeq(s, sep)
 	})},
 	"join":     {0, 1, buildJoin},
 	"encode":   textFunction(1, 1, stringResult, codec(encode)),
 	"decode":   textFunction(1, 1, stringResult, codec(decode)),
 	"escape":   textFunction(1, 1, stringResult, codec(escape)),
 	"unescape": textFunction(1, 1, stringResult, codec(unescape)),
-}
-
-// maxText is how long a string that a function makes may be.
-const maxText = 16 << 20
-
-// fits refuses the result of a function that repeats part for each of n bytes.
-func (ev *Evaluator) fits(e *expr, n, part int) bool {
-	if (n+1)*(part+1) <= maxText || n+part <= 1<<20 && n*part <= maxText {
-		return true
-	}
-	ev.fail(e, "the result of %s may be longer than %d bytes", e.Name, maxText)
-	return false
 }
 
 func textTest(test func(s, part []byte) bool) function {
@@ -127,118 +119,8 @@ func characters(s []byte, n int64) int {
 	return i
 }
 
-// regexpCache keeps the regular expressions that are not known at compile time.
-type regexpCache struct {
-	byText map[string]*regexp.Regexp
-}
-
-const maxRegexps = 100
-
-func (c *regexpCache) get(text string) (*regexp.Regexp, error) {
-	if re, ok := c.byText[text]; ok {
-		return re, nil
-	}
-	re, err := regexp.Compile(text)
-	if err != nil {
-		return nil, err
-	}
-	if c.byText == nil || len(c.byText) >= maxRegexps {
-		c.byText = map[string]*regexp.Regexp{}
-	}
-	c.byText[text] = re
-	return re, nil
-}
-
-// pattern gives the text of a regular expression for package regexp, whose syntax
-// is RE2's: no expression takes more than linear time. A dot matches line ends too
-// (FHIRPath 2.0 ballot, matches: single line mode).
-func pattern(text string, flags []byte, full bool) string {
-	mode := "s"
-	for _, f := range flags {
-		if f == 'i' || f == 'm' {
-			mode += string(f)
-		}
-	}
-	if full {
-		return "(?" + mode + ")\\A(?:" + text + ")\\z"
-	}
-	return "(?" + mode + ")" + text
-}
-
-// regexFunction makes matches, which finds the expression anywhere, and
-// matchesFull.
-func regexFunction(full bool) func(c *compiler, e *expr, input *plan) *plan {
-	return func(c *compiler, e *expr, input *plan) *plan {
-		c.wantText(e, input)
-		arg := c.scoped(e.Args[0])
-		if arg.constant != nil && arg.constant.kind == KindString && len(e.Args) == 1 {
-			re, err := regexp.Compile(pattern(string(arg.constant.data.text), nil, full))
-			if err != nil {
-				c.refuse(e.Args[0], "%v", err)
-			}
-			return fromCond(e, func() cond {
-				get := input.get()
-				return func(ev *Evaluator) ternary {
-					v, ok := get(ev)
-					if !ok {
-						return isEmpty
-					}
-					s, ok := ev.stringOf(v)
-					if !ok {
-						if v.systemKind() == KindNone || v.HasValue() {
-							ev.fail(e, "function %s cannot take %s; expected a String", e.Name, v.TypeName())
-						}
-						return isEmpty
-					}
-					return ternaryOf(re.Match(s))
-				}
-			})
-		}
-		return textFunction(1, 2, booleanResult, func(ev *Evaluator, e *expr, s []byte, args [3]Value) (Value, bool) {
-			re, ok := ev.regexp(e, args[0], args[1], full)
-			return Boolean(ok && re.Match(s)), ok
-		}).build(c, e, input)
-	}
-}
-
-func (ev *Evaluator) regexp(e *expr, text, flags Value, full bool) (*regexp.Regexp, bool) {
-	t, ok := ev.needText(e, text)
-	if !ok {
-		return nil, false
-	}
-	var f []byte
-	if flags.kind != KindNone {
-		if f, ok = ev.needText(e, flags); !ok {
-			return nil, false
-		}
-	}
-	re, err := ev.regexps.get(pattern(string(t), f, full))
-	if err != nil {
-		ev.fail(e, "%v", err)
-		return nil, false
-	}
-	return re, true
-}
-
-// replaceMatches replaces each match; $1 and ${name} stand for groups. An empty
-// expression matches nothing here.
-func replaceMatches(ev *Evaluator, e *expr, s []byte, args [3]Value) (Value, bool) {
-	with, ok := ev.needText(e, args[1])
-	if !ok {
-		return Value{}, false
-	}
-	if t, isText := ev.stringOf(args[0]); isText && len(t) == 0 {
-		return ev.newString(s), true
-	}
-	re, ok := ev.regexp(e, args[0], args[2], false)
-	if !ok || !ev.fits(e, len(s), len(with)) {
-		return Value{}, false
-	}
-	return ev.newString(re.ReplaceAll(s, with)), true
-}
-
 // buildPieces makes toChars and split.
-func buildPieces(cut func(s, sep []byte) [][]byte) func(c *compiler, e *expr, input *plan) *plan {
+func buildPieces(cut func(s, sep []byte) iter.Seq[[]byte]) func(c *compiler, e *expr, input *plan) *plan {
 	return func(c *compiler, e *expr, input *plan) *plan {
 		c.wantText(e, input)
 		var sep *plan
@@ -270,7 +152,7 @@ func buildPieces(cut func(s, sep []byte) [][]byte) func(c *compiler, e *expr, in
 						return
 					}
 				}
-				for _, piece := range cut(s, by) {
+				for piece := range cut(s, by) {
 					if !ev.push(e, ev.newString(piece)) {
 						return
 					}
@@ -310,14 +192,14 @@ func buildJoin(c *compiler, e *expr, input *plan) *plan {
 					ev.fail(e, "join cannot take %s; expected Strings", v.TypeName())
 					return Value{}, false
 				}
+				if !ev.make(len(s) + w.textSize()) {
+					return Value{}, false
+				}
 				if !first {
 					joined = w.AppendString(joined)
 				}
 				first = false
-				if joined = append(joined, s...); len(joined) > maxText {
-					ev.fail(e, "the result of join is longer than %d bytes", maxText)
-					return Value{}, false
-				}
+				joined = append(joined, s...)
 			}
 			return ev.newString(joined), true
 		}
@@ -332,7 +214,10 @@ func codec(f func(s []byte, format string) ([]byte, bool)) func(ev *Evaluator, e
 			return Value{}, false
 		}
 		out, ok := f(s, string(format))
-		return ev.newString(out), ok
+		if !ok {
+			return Value{}, false
+		}
+		return ev.madeString(out)
 	}
 }
 

@@ -166,6 +166,17 @@ func (v Value) AppendString(dst []byte) []byte {
 	return dst
 }
 
+// textSize is about as many bytes as AppendString appends, and no fewer for a text.
+func (v Value) textSize() int {
+	switch v.kind {
+	case KindNode:
+		return len(v.tree.Raw(v.node))
+	case KindString:
+		return len(v.data.text)
+	}
+	return 32
+}
+
 // AppendJSON appends the JSON of v: of an element as it stands in its resource, of
 // a Quantity as the FHIR datatype, of dates and times the string.
 func (v Value) AppendJSON(dst []byte) []byte {
