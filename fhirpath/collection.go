@@ -45,31 +45,30 @@ var collectionFunctions = map[string]function{
 	"exclude":   {1, 1, filterBy(false)},
 	"coalesce":  {1, 100, buildCoalesce},
 	"ofType": {1, 1, func(c *compiler, e *expr, input *plan) *plan {
-		return c.ofType(e, input, c.typeArgument(e))
+		return c.ofType(e, input, c.typeArgument(e, 0))
 	}},
 	"is": {1, 1, func(c *compiler, e *expr, input *plan) *plan {
-		t := *e
-		c.typeArgument(e)
-		t.Name = typeSpecifier(e.Args[0])
-		return c.compileTypeTest(&t, input, true)
+		return c.compileTypeTest(e, input, c.typeArgument(e, 0), true)
 	}},
 	"as": {1, 1, func(c *compiler, e *expr, input *plan) *plan {
-		t := *e
-		c.typeArgument(e)
-		t.Name = typeSpecifier(e.Args[0])
-		return c.compileTypeTest(&t, input, false)
+		return c.compileTypeTest(e, input, c.typeArgument(e, 0), false)
 	}},
 }
 
-// typeArgument reads the argument of is, as and ofType: the name of a type.
-func (c *compiler) typeArgument(e *expr) typeOf {
-	name := typeSpecifier(e.Args[0])
+// typeArgument reads argument i of a call, which is the name of a type.
+func (c *compiler) typeArgument(e *expr, i int) typeOf {
+	name := typeSpecifier(e.Args[i])
 	if name == "" {
-		c.refuse(e.Args[0], "expected the name of a type")
+		c.refuse(e.Args[i], "expected the name of a type")
 	}
+	return c.typeNamed(e.Args[i], name)
+}
+
+// typeNamed gives the type of a name that stands at e.
+func (c *compiler) typeNamed(e *expr, name string) typeOf {
 	spec, ok := resolveType(name)
 	if !ok {
-		c.refuse(e.Args[0], "'%s' is no type of FHIR R4 or System", name)
+		c.refuse(e, "'%s' is no type of FHIR R4 or System", name)
 	}
 	return spec
 }

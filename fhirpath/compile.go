@@ -321,7 +321,7 @@ func (c *compiler) compile(e *expr) *plan {
 	case exprUnary:
 		return c.compileUnary(e)
 	case exprTypeTest:
-		return c.compileTypeTest(e, c.scoped(e.Args[0]), e.Op == opIs)
+		return c.compileTypeTest(e, c.scoped(e.Args[0]), c.typeNamed(e, e.Name), e.Op == opIs)
 	default:
 		return c.compileBinary(e)
 	}

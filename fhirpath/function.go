@@ -1,6 +1,10 @@
 package fhirpath
 
-import "github.com/fhirlake/fhirlake/fhir/r4"
+import (
+	"slices"
+
+	"github.com/fhirlake/fhirlake/fhir/r4"
+)
 
 // function is a function of the language. Its arguments are compiled by build,
 // which knows whether they run once for each item or once.
@@ -26,13 +30,13 @@ func init() {
 
 // compileCall compiles a call. Without input it is one on $this.
 func (c *compiler) compileCall(e *expr) *plan {
+	for i := range c.Functions {
+		if c.Functions[i].Name == e.Name {
+			return c.userFunction(e, &c.Functions[i])
+		}
+	}
 	f, ok := functions[e.Name]
 	if !ok {
-		for i := range c.Functions {
-			if c.Functions[i].Name == e.Name {
-				return c.userFunction(e, &c.Functions[i])
-			}
-		}
 		c.refuse(&expr{Pos: e.At, End: e.At + len(e.Name)}, "unknown function '%s'%s", e.Name, nearFunction(e.Name))
 	}
 	if n := len(e.Args); n < f.min || n > f.max {
@@ -54,8 +58,13 @@ func (c *compiler) userFunction(e *expr, f *Function) *plan {
 		c.refuse(e, "function %s has %d arguments; expected %s", e.Name, n, arity(f.MinArgs, f.MaxArgs))
 	}
 	parts := []*plan{c.input(e)}
-	for _, a := range e.Args {
-		parts = append(parts, c.scoped(a))
+	for i, a := range e.Args {
+		if f.TypeArgs {
+			c.typeArgument(e, i)
+			parts = append(parts, constant(a, String(typeSpecifier(a))))
+		} else {
+			parts = append(parts, c.scoped(a))
+		}
 	}
 	return fromItems(e, static{many: true}, func() func(ev *Evaluator) {
 		gathers := make([]func(*Evaluator) int, len(parts))
@@ -73,7 +82,7 @@ func (c *compiler) userFunction(e *expr, f *Function) *plan {
 			starts = append(starts, len(ev.items))
 			lists := make([][]Value, len(parts))
 			for i := range lists {
-				lists[i] = append([]Value(nil), ev.items[starts[i]:starts[i+1]]...)
+				lists[i] = slices.Clone(ev.items[starts[i]:starts[i+1]])
 			}
 			ev.items = ev.items[:base]
 			result, err := f.Call(ev, lists[0], lists[1:])

@@ -342,11 +342,7 @@ func (ev *Evaluator) pickFrom(r run, n int64) (Value, bool) {
 
 // compileTypeTest compiles `input is T` and `input as T`, as operators and as
 // functions (N1, 6.3).
-func (c *compiler) compileTypeTest(e *expr, input *plan, is bool) *plan {
-	spec, ok := resolveType(e.Name)
-	if !ok {
-		c.refuse(e, "'%s' is no type of FHIR R4 or System", e.Name)
-	}
+func (c *compiler) compileTypeTest(e *expr, input *plan, spec typeOf, is bool) *plan {
 	if is && input.key == resolveKey && spec.fhir != 0 {
 		return resolvesTo(e, input.input, spec)
 	}

@@ -27,7 +27,8 @@ type Options struct {
 	// will define beside the standard ones.
 	Variables []string
 
-	// Functions are known beside the standard ones, which they cannot replace.
+	// Functions are known beside the standard ones; one of the same name replaces
+	// that.
 	Functions []Function
 
 	// MaxDepth bounds how deep the expression nests; 0 means 100.
@@ -41,6 +42,9 @@ type Function struct {
 	Name    string
 	MinArgs int
 	MaxArgs int
+	// TypeArgs makes the arguments names of types instead of expressions, as in
+	// getReferenceKey(Patient). Call gets each as a String, the way it is written.
+	TypeArgs bool
 	Call    func(ev *Evaluator, input []Value, args [][]Value) ([]Value, error)
 }
 
