@@ -45,7 +45,7 @@ type Function struct {
 	// TypeArgs makes the arguments names of types instead of expressions, as in
 	// getReferenceKey(Patient). Call gets each as a String, the way it is written.
 	TypeArgs bool
-	Call    func(ev *Evaluator, input []Value, args [][]Value) ([]Value, error)
+	Call     func(ev *Evaluator, input []Value, args [][]Value) ([]Value, error)
 }
 
 // Focus is what a program runs on. %context is Node, %resource Resource, and
