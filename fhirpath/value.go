@@ -178,12 +178,17 @@ func (v Value) textSize() int {
 }
 
 // AppendJSON appends the JSON of v: of an element as it stands in its resource, of
-// a Quantity as the FHIR datatype, of dates and times the string.
+// a Quantity as the FHIR datatype, of dates and times the string. A primitive
+// element that has no value is null, as it is in an array of a resource; what else
+// it has is to be asked for, by id and extension.
 func (v Value) AppendJSON(dst []byte) []byte {
 	switch v.kind {
 	case KindNone:
 		return append(dst, "null"...)
 	case KindNode:
+		if !v.HasValue() && r4.TypeAt(v.typ).Kind == r4.KindPrimitive {
+			return append(dst, "null"...)
+		}
 		return append(dst, v.tree.JSON(v.node)...)
 	case KindBoolean, KindInteger, KindLong, KindDecimal:
 		return v.AppendString(dst)

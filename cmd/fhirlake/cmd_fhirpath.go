@@ -28,7 +28,8 @@ func newFHIRPathCommand(g *globals) *cobra.Command {
 JSON documents, files, folders, globs, or - for standard input) and writes each
 item of each result as a line of JSON: elements as they stand in their resource, a
 quantity as the FHIR datatype, dates and times as strings, decimals with their
-digits. Without input it evaluates the expression on nothing.
+digits. An element of a primitive type that has extensions and no value is null.
+Without input it evaluates the expression on nothing.
 
 Expressions are strict: a path that the type of the resource does not have is an
 error, shown with its place in the expression. With --lenient it is empty, so that

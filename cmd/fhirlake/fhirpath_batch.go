@@ -53,7 +53,7 @@ func newFHIRPathBatch() *fhirpathBatch {
 // run answers every line of in. Answers are written before it waits for more
 // input, so that another program may hold a conversation.
 func (b *fhirpathBatch) run(in io.Reader, out io.Writer) error {
-	lines := &lineReader{in: bufio.NewReaderSize(in, 64<<10)}
+	lines := &lineReader{in: bufio.NewReaderSize(in, 64<<10), most: ndjson.DefaultMaxLine}
 	w := bufio.NewWriterSize(out, 64<<10)
 	faulty := false
 	for {
@@ -61,11 +61,17 @@ func (b *fhirpathBatch) run(in io.Reader, out io.Writer) error {
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		if err != nil {
+		b.answer = b.answer[:0]
+		switch {
+		case errors.Is(err, errLongLine):
+			b.failed(nil, fmt.Sprintf("line %d: %v", lines.number, err))
+			faulty = true
+		case err != nil:
 			return errors.Join(err, w.Flush())
-		}
-		if len(bytes.TrimSpace(line)) > 0 {
+		case len(bytes.TrimSpace(line)) > 0:
 			faulty = !b.line(line, lines.number) || faulty
+		}
+		if len(b.answer) > 0 {
 			if _, err := w.Write(b.answer); err != nil {
 				return fmt.Errorf("write answers: %w", err)
 			}
@@ -89,7 +95,7 @@ func (b *fhirpathBatch) run(in io.Reader, out io.Writer) error {
 func (b *fhirpathBatch) line(line []byte, number int64) bool {
 	var req fhirpathRequest
 	if err := json.Unmarshal(line, &req); err != nil {
-		b.failed(req.ID, fmt.Sprintf("line %d: %v; expected a JSON object with id and expression", number, err))
+		b.failed(req.ID, fmt.Sprintf("line %d: %s; expected a JSON object with id and expression", number, requestFault(err)))
 		return false
 	}
 	if req.Expression == nil || req.Mode != "" && req.Mode != "strict" && req.Mode != "lenient" {
@@ -112,6 +118,26 @@ func (b *fhirpathBatch) line(line []byte, number int64) bool {
 	b.answer = appendValues(append(b.begin(req.ID), `,"result":`...), values)
 	b.answer = append(b.answer, "}\n"...)
 	return true
+}
+
+// requestFault says what is wrong with a line that is no request.
+func requestFault(err error) string {
+	e := (*json.UnmarshalTypeError)(nil)
+	switch {
+	case !errors.As(err, &e):
+		return err.Error()
+	case e.Field == "":
+		return "found " + withArticle(e.Value)
+	}
+	return fmt.Sprintf("%s is %s, not a string", e.Field, withArticle(e.Value))
+}
+
+// withArticle puts an article before the name of a kind of JSON values.
+func withArticle(kind string) string {
+	if kind == "array" || kind == "object" {
+		return "an " + kind
+	}
+	return "a " + kind
 }
 
 func (b *fhirpathBatch) evaluate(req *fhirpathRequest) ([]fhirpath.Value, error) {
@@ -162,28 +188,38 @@ func (b *fhirpathBatch) begin(id json.RawMessage) []byte {
 // lineReader reads lines of bounded length.
 type lineReader struct {
 	in     *bufio.Reader
+	most   int // bytes of a line
 	number int64
 	long   []byte
 }
+
+// errLongLine is what next gives for a line that is too long; it has passed over it.
+var errLongLine = errors.New("the line is too long")
 
 // next gives the next line, valid until the next call; io.EOF after the last.
 func (l *lineReader) next() ([]byte, error) {
 	l.number++
 	l.long = l.long[:0]
-	for {
+	for long := false; ; {
 		part, err := l.in.ReadSlice('\n')
+		end := err == nil || errors.Is(err, io.EOF)
 		switch {
-		case errors.Is(err, bufio.ErrBufferFull):
-		case errors.Is(err, io.EOF) && len(part)+len(l.long) > 0:
-		case err != nil:
+		case !end && !errors.Is(err, bufio.ErrBufferFull):
 			return nil, err
-		case len(l.long) == 0:
+		case long || len(l.long)+len(part) > l.most:
+			long, l.long = true, nil
+		case err == nil && len(l.long) == 0:
 			return part, nil
+		default:
+			l.long = append(l.long, part...)
 		}
-		if l.long = append(l.long, part...); len(l.long) > ndjson.DefaultMaxLine {
-			return nil, fmt.Errorf("line %d of standard input is longer than %s", l.number, formatBytes(ndjson.DefaultMaxLine))
-		}
-		if !errors.Is(err, bufio.ErrBufferFull) {
+		switch {
+		case !end:
+		case long:
+			return nil, fmt.Errorf("%w; expected at most %s", errLongLine, formatBytes(int64(l.most)))
+		case err != nil && len(l.long) == 0:
+			return nil, err
+		default:
 			return l.long, nil
 		}
 	}

@@ -63,6 +63,30 @@ func TestFHIRPathBatchKeepsFewPrograms(t *testing.T) {
 	}
 }
 
+// TestLineReaderPassesOverLongLines: what follows is read, with its own number.
+func TestLineReaderPassesOverLongLines(t *testing.T) {
+	const most = 40
+	for _, n := range []int{most, most + 1, 10 * most} {
+		text := "first\n" + strings.Repeat("x", n-1) + "\nlast"
+		l := &lineReader{in: bufio.NewReaderSize(strings.NewReader(text), 16), most: most}
+		var got []string
+		for {
+			line, err := l.next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			got = append(got, fmt.Sprintf("%d: %d bytes, %v", l.number, len(line), err))
+		}
+		middle := fmt.Sprintf("2: %d bytes, <nil>", n)
+		if n > most {
+			middle = "2: 0 bytes, the line is too long; expected at most 40 B"
+		}
+		if diff := cmp.Diff([]string{"1: 6 bytes, <nil>", middle, "3: 4 bytes, <nil>"}, got); diff != "" {
+			t.Errorf("%d bytes: %s", n, diff)
+		}
+	}
+}
+
 func TestLineReaderJoinsWhatTheBufferCuts(t *testing.T) {
 	const buffer = 16 // the least that bufio has
 	var text strings.Builder
@@ -74,7 +98,7 @@ func TestLineReaderJoinsWhatTheBufferCuts(t *testing.T) {
 	}
 	text.WriteString("no line end")
 	want = append(want, "no line end")
-	l := &lineReader{in: bufio.NewReaderSize(strings.NewReader(text.String()), buffer)}
+	l := &lineReader{in: bufio.NewReaderSize(strings.NewReader(text.String()), buffer), most: 1 << 10}
 	var got []string
 	for {
 		line, err := l.next()
