@@ -156,6 +156,18 @@ func OpenResources(dir, rel string) (*Resources, error) {
 // Rows is the number of lines in the file.
 func (r *Resources) Rows() int64 { return r.first[len(r.first)-1] }
 
+// FrameOf gives the frame that has a row, and the row of its first line.
+func (r *Resources) FrameOf(row int64) (frame int, first int64, err error) {
+	if row < 0 || row >= r.Rows() {
+		return 0, 0, fmt.Errorf("read %s: row %d of %d", r.what, row, r.Rows())
+	}
+	i := sort.Search(len(r.frames), func(i int) bool { return r.first[i+1] > row })
+	return i, r.first[i], nil
+}
+
+// TextSize is the length of the lines of frame i.
+func (r *Resources) TextSize(i int) int { return int(r.frames[i].Uncompressed) }
+
 // FrameReader decompresses frames of resources and annotations files. It belongs
 // to one goroutine.
 type FrameReader struct {
@@ -183,7 +195,22 @@ func (d *FrameReader) Frame(r *Resources, i int) (text []byte, firstRow int64, e
 	return text, r.first[i], err
 }
 
+// Append appends the lines of frame i to dst.
+func (d *FrameReader) Append(dst []byte, r *Resources, i int) ([]byte, error) {
+	return d.append(dst, r.frameFile, i)
+}
+
 func (d *FrameReader) decode(x *frameFile, i int) (text []byte, err error) {
+	if size := int(x.frames[i].Uncompressed); cap(d.text) < size {
+		d.text = make([]byte, 0, size)
+	}
+	if text, err = d.append(d.text[:0], x, i); err == nil {
+		d.text = text[:0]
+	}
+	return text, err
+}
+
+func (d *FrameReader) append(dst []byte, x *frameFile, i int) ([]byte, error) {
 	f := x.frames[i]
 	if cap(d.comp) < int(f.Compressed) {
 		d.comp = make([]byte, f.Compressed)
@@ -192,27 +219,23 @@ func (d *FrameReader) decode(x *frameFile, i int) (text []byte, err error) {
 	if _, err := x.f.ReadAt(c, x.offset[i]); err != nil && err != io.EOF {
 		return nil, fmt.Errorf("read %s: %w", x.what, err)
 	}
-	if cap(d.text) < int(f.Uncompressed) {
-		d.text = make([]byte, 0, f.Uncompressed)
-	}
-	text, err = d.z.DecodeAll(c, d.text[:0])
+	text, err := d.z.DecodeAll(c, dst)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: frame %d: %w", x.what, i, err)
 	}
-	if len(text) != int(f.Uncompressed) {
-		return nil, fmt.Errorf("read %s: frame %d has %d bytes, its table says %d", x.what, i, len(text), f.Uncompressed)
+	if n := len(text) - len(dst); n != int(f.Uncompressed) {
+		return nil, fmt.Errorf("read %s: frame %d has %d bytes, its table says %d", x.what, i, n, f.Uncompressed)
 	}
-	d.text = text[:0]
 	return text, nil
 }
 
 // Line gives the resource in a row, without its line end. It is valid until the
 // next call.
 func (d *FrameReader) Line(r *Resources, row int64) ([]byte, error) {
-	if row < 0 || row >= r.Rows() {
-		return nil, fmt.Errorf("read %s: row %d of %d", r.what, row, r.Rows())
+	i, _, err := r.FrameOf(row)
+	if err != nil {
+		return nil, err
 	}
-	i := sort.Search(len(r.frames), func(i int) bool { return r.first[i+1] > row })
 	text, at, err := d.Frame(r, i)
 	if err != nil {
 		return nil, err

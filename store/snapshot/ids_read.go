@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 )
 
 // IDs is an open id index file. It is safe for concurrent use.
@@ -18,6 +19,7 @@ type IDs struct {
 	shift   uint
 	filter  []byte
 	buckets []uint32
+	users   atomic.Int32
 	times   []int64 // version 1 of the format has a table of times; nil in version 2
 }
 
@@ -30,6 +32,7 @@ func OpenIDs(dir, rel string) (*IDs, error) {
 		return nil, fmt.Errorf("open id index: %w", err)
 	}
 	x := &IDs{f: f, name: rel}
+	x.users.Store(1)
 	if err := x.load(); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("open id index %s: %w", rel, err)
@@ -107,8 +110,13 @@ func (x *IDs) loadBuckets(b []byte) error {
 // Len is the number of entries.
 func (x *IDs) Len() int64 { return int64(x.n) }
 
-// Close releases the file.
-func (x *IDs) Close() error { return x.f.Close() }
+// Close releases the file, unless another [Index] uses it still.
+func (x *IDs) Close() error {
+	if x.users.Add(-1) > 0 {
+		return nil
+	}
+	return x.f.Close()
+}
 
 // Lookup finds the newest entry of a key. buf is scratch space of the caller.
 func (x *IDs) Lookup(k Key, buf *[]byte) (Entry, bool, error) {

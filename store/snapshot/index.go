@@ -11,16 +11,30 @@ import (
 type Index struct{ layers []*IDs } // the newest first
 
 // OpenIndex opens the id indexes that a manifest names.
-func OpenIndex(dir string, m *Manifest) (*Index, error) {
-	x := &Index{}
-	for i := len(m.Layers) - 1; i >= 0; i-- {
-		ids, err := OpenIDs(dir, m.Layers[i].IDs.Path)
-		if err != nil {
-			return nil, errors.Join(err, x.Close())
-		}
-		x.layers = append(x.layers, ids)
+func OpenIndex(dir string, m *Manifest) (*Index, error) { return (&Index{}).Next(dir, m) }
+
+// Next opens the id indexes of another manifest of the same data store. Files that x
+// has too are not opened again; both must be closed.
+func (x *Index) Next(dir string, m *Manifest) (*Index, error) {
+	open := map[string]*IDs{}
+	for _, ids := range x.layers {
+		open[ids.name] = ids
 	}
-	return x, nil
+	next := &Index{}
+	for i := len(m.Layers) - 1; i >= 0; i-- {
+		rel := m.Layers[i].IDs.Path
+		if ids := open[rel]; ids != nil {
+			ids.users.Add(1)
+			next.layers = append(next.layers, ids)
+			continue
+		}
+		ids, err := OpenIDs(dir, rel)
+		if err != nil {
+			return nil, errors.Join(err, next.Close())
+		}
+		next.layers = append(next.layers, ids)
+	}
+	return next, nil
 }
 
 // Close releases the files.

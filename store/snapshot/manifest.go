@@ -33,6 +33,14 @@ type Manifest struct {
 	NextSegment uint32    `json:"nextSegment"` // the next free ordinal
 	Segments    []Segment `json:"segments"`    // in the order of Ordinal
 	Layers      []Layer   `json:"layers"`      // the oldest first
+
+	// DeltaSeq is the newest commit of the delta store when this state, or the last one
+	// before it that says more than the delta does, was published: of a resource that has
+	// no later commit, the delta may not have the latest version.
+	DeltaSeq uint64 `json:"deltaSeq,omitempty"`
+	// FoldedSeq is the newest commit of the delta store up to which all are in this
+	// state as well.
+	FoldedSeq uint64 `json:"foldedSeq,omitempty"`
 }
 
 // File is one immutable file, its path relative to the data store's folder with

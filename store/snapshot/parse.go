@@ -83,7 +83,7 @@ func (m *Manifest) check() error {
 		}
 	}
 	for i, l := range m.Layers {
-		if l.Number < 1 || l.Number > m.Number || i > 0 && l.Number <= m.Layers[i-1].Number {
+		if l.Number < 1 || l.Number > m.Number || i > 0 && l.Number < m.Layers[i-1].Number {
 			return fmt.Errorf("layer %d is out of order", l.Number)
 		}
 		if l.Entries < 0 {

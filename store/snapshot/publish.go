@@ -23,6 +23,12 @@ type PublishOptions struct {
 	// entries. An empty IDs.Path adds no layer.
 	IDs     File
 	Entries int64
+	// Corrections, when its path is not empty, is a second layer over the first, of
+	// CorrectionEntries: what an import took back of it (docs/decisions/0018).
+	Corrections       File
+	CorrectionEntries int64
+	// DeltaSeq and FoldedSeq are the manifest's fields of these names; they never fall.
+	DeltaSeq, FoldedSeq uint64
 	// Superseded has, by segment ordinal, the rows that are no longer current,
 	// in old segments and in the builder's. They add to what a segment has.
 	Superseded map[uint32]*roaring.Bitmap
@@ -90,6 +96,10 @@ func (s *Store) next(old *Manifest, b *Builder, o *PublishOptions) (*Manifest, e
 	if o.IDs.Path != "" {
 		m.Layers = append(m.Layers, Layer{Number: m.Number, Entries: o.Entries, IDs: o.IDs})
 	}
+	if o.Corrections.Path != "" {
+		m.Layers = append(m.Layers, Layer{Number: m.Number, Entries: o.CorrectionEntries, IDs: o.Corrections})
+	}
+	m.DeltaSeq, m.FoldedSeq = max(old.DeltaSeq, o.DeltaSeq), max(old.FoldedSeq, o.FoldedSeq)
 	return m, nil
 }
 
