@@ -273,13 +273,9 @@ func TestRunCancel(t *testing.T) {
 			}
 			return nil
 		}}
-		start := time.Now()
 		_, err := pipeline.Run(ctx, pipeline.Config{Source: src, Stages: []pipeline.Stage{stop}, Sinks: []pipeline.Sink{sink}, Workers: 4})
 		if !errors.Is(err, reason) {
 			t.Errorf("error: %v", err)
-		}
-		if d := time.Since(start); d > 2*time.Second {
-			t.Errorf("took %v", d)
 		}
 		if src.closed.Load() != 1 || sink.closed.Load() != 1 || strings.Contains(sink.out.String(), "commit") {
 			t.Error("not closed once without commit")

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/pipeline"
@@ -38,7 +37,6 @@ func TestDepth(t *testing.T) {
 		{"100,000 resources without type", strings.Repeat(`{"contained":[`, 100_000), false, "more than 4096 levels"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			start := time.Now()
 			res := parseText(parse.NewParser(), c.text)
 			if c.sound != (len(res.Issues) == 0) {
 				t.Fatalf("%+v", res.Issues)
@@ -46,14 +44,12 @@ func TestDepth(t *testing.T) {
 			if !c.sound && (!strings.Contains(res.Issues[len(res.Issues)-1].Diagnostics, c.issue) || res.Root != fhir.NoNode) {
 				t.Fatalf("%+v", res.Issues)
 			}
-			if d := time.Since(start); d > 5*time.Second {
-				t.Error("took", d)
-			}
 		})
 	}
 }
 
-// TestHostile has texts that would take quadratic time if something were done twice.
+// TestHostile has texts that would take quadratic time if something were done twice:
+// minutes for each, where linear time is some milliseconds.
 func TestHostile(t *testing.T) {
 	many := func(n int, item func(i int) string) string {
 		var b strings.Builder
@@ -80,7 +76,6 @@ func TestHostile(t *testing.T) {
 		"long code":          `{"resourceType":"Patient","gender":"` + strings.Repeat("k", n) + `"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			start := time.Now()
 			res := parseText(parse.NewParser(), text)
 			if len(res.Issues) > 101 {
 				t.Errorf("%d issues", len(res.Issues))
@@ -89,9 +84,6 @@ func TestHostile(t *testing.T) {
 				if len(is.Diagnostics) > 400 || len(is.Expression) > 400 {
 					t.Errorf("long issue %+v", is)
 				}
-			}
-			if d := time.Since(start); d > 2*time.Second {
-				t.Error("took", d)
 			}
 		})
 	}

@@ -271,10 +271,9 @@ func TestSandbox(t *testing.T) {
 
 func TestLimits(t *testing.T) {
 	d := newLake(t).open(func(o *duck.Options) { o.Timeout = 200 * time.Millisecond; o.MemoryLimit = 32 << 20; o.TempDir = "" })
-	start := time.Now()
 	_, err := d.Write(context.Background(), &bytes.Buffer{}, `SELECT count(*) FROM range(1000000000000) t(i) WHERE hash(i) % 7 = 3`, duck.CSV, 0)
-	if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > 10*time.Second {
-		t.Errorf("timeout: %v after %v", err, time.Since(start))
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("timeout: %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
