@@ -2,7 +2,6 @@ package fhirpath
 
 import (
 	"bytes"
-	"slices"
 
 	"github.com/fhirlake/fhirlake/fhir/decimal"
 	"github.com/fhirlake/fhirlake/fhir/temporal"
@@ -48,10 +47,15 @@ func (c *compiler) concat(e *expr, a, b *plan) *plan {
 				return Value{}, false
 			}
 			w, _ := y(ev)
-			if ev.err != nil || !ev.make(v.textSize()+w.textSize()) {
+			if ev.err != nil {
 				return Value{}, false
 			}
-			return ev.newString(w.AppendString(v.AppendString(nil))), true
+			n, ok := ev.reserve(v.textSize() + w.textSize())
+			if !ok {
+				return Value{}, false
+			}
+			ev.text = w.AppendString(v.AppendString(ev.text))
+			return ev.newString(ev.textFrom(n)), true
 		}
 	})
 }
@@ -64,10 +68,15 @@ func (ev *Evaluator) arithmetic(e *expr, a, b Value) (Value, bool) {
 	case e.Op == opPlus && ka == KindString && kb == KindString:
 		x, ok := ev.stringOf(a)
 		y, ok2 := ev.stringOf(b)
-		if !ok || !ok2 || !ev.make(len(x)+len(y)) {
+		if !ok || !ok2 {
 			return Value{}, false
 		}
-		return ev.newString(slices.Concat(x, y)), true
+		n, ok := ev.reserve(len(x) + len(y))
+		if !ok {
+			return Value{}, false
+		}
+		ev.text = append(append(ev.text, x...), y...)
+		return ev.newString(ev.textFrom(n)), true
 	case (datelike(ka) || ka == KindTime) && kb == KindQuantity && (e.Op == opPlus || e.Op == opMinus):
 		return ev.shiftTime(e, a, b)
 	case ka == KindQuantity || kb == KindQuantity:
@@ -259,7 +268,7 @@ func convertDefinite(q, to quantity) (decimal.Decimal, bool) {
 	return ucum.Convert(q.dec, u, w)
 }
 
-// shiftTime adds a duration to a date or time (N1, 6.6.1): a calendar duration, or
+// shiftTime adds a duration to a date or time (N1, 6.7): a calendar duration, or
 // one in UCUM seconds, minutes, hours, days or weeks, which are the same.
 func (ev *Evaluator) shiftTime(e *expr, a, b Value) (Value, bool) {
 	t, ok := ev.temporalOf(a)

@@ -180,7 +180,7 @@ func buildIsDistinct(_ *compiler, e *expr, input *plan) *plan {
 	})
 }
 
-// quantifier makes allTrue and its kin (N1, 5.1.4): all or any items are want.
+// quantifier makes allTrue and its kin (N1, 5.1.4 to 5.1.7): all or any items are want.
 func quantifier(all, want bool) func(c *compiler, e *expr, input *plan) *plan {
 	return func(_ *compiler, e *expr, input *plan) *plan {
 		return fromCond(e, func() cond {
@@ -205,7 +205,7 @@ func quantifier(all, want bool) func(c *compiler, e *expr, input *plan) *plan {
 	}
 }
 
-// buildSubset: all items of a are in b (N1, 5.1.5).
+// buildSubset: all items of a are in b (N1, 5.1.8 and 5.1.9).
 func buildSubset(e *expr, a, b *plan) *plan {
 	return fromCond(e, func() cond {
 		x, y := a.gather(), b.gather()
@@ -239,7 +239,7 @@ func buildCombine(c *compiler, e *expr, input *plan) *plan {
 	}
 }
 
-// filterBy makes intersect and exclude (N1, 5.3.7 and 5.3.8).
+// filterBy makes intersect and exclude (N1, 5.3.8 and 5.3.9).
 func filterBy(in bool) func(c *compiler, e *expr, input *plan) *plan {
 	return func(c *compiler, e *expr, input *plan) *plan {
 		other := c.scoped(e.Args[0])

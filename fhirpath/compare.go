@@ -19,6 +19,13 @@ func datelike(k Kind) bool { return k == KindDate || k == KindDateTime }
 // equal is `=` between two items (N1, 6.1.1).
 func (ev *Evaluator) equal(a, b Value) ternary {
 	ka, kb := a.systemKind(), b.systemKind()
+	if ka == KindString && kb == KindString {
+		x, ok := ev.stringOf(a)
+		y, ok2 := ev.stringOf(b)
+		if ok && ok2 {
+			return ternaryOf(ev.sameText(x, y))
+		}
+	}
 	if !a.HasValue() || !b.HasValue() {
 		if a.kind == KindNode && b.kind == KindNode && ka == kb && ka != KindQuantity {
 			return ternaryOf(ev.sameNode(a, b, false))
@@ -52,10 +59,6 @@ func (ev *Evaluator) equal(a, b Value) ternary {
 			return isEmpty
 		}
 		return ternaryOf(eq)
-	case ka == KindString && kb == KindString:
-		x, ok := ev.stringOf(a)
-		y, ok2 := ev.stringOf(b)
-		return ternaryOf(ok && ok2 && ev.sameText(x, y))
 	}
 	return isFalse
 }

@@ -87,6 +87,7 @@ type plan struct {
 
 	isThis bool    // it is $this
 	parts  []*plan // of a union, the operands
+	list   []Value // of a union of constants, the values
 
 	usesIndex bool // $index is used in it
 }

@@ -53,7 +53,7 @@ type Evaluator struct {
 	pick   int64 // of an indexer: how many items to pass over
 
 	result []Value
-	text   []byte  // decoded strings of this evaluation
+	text   []byte  // decoded and joined strings of this evaluation
 	data   []datum // of the values of this evaluation
 
 	yield  func(program int, v Value) // of the running Set
@@ -190,8 +190,8 @@ var nowhere = &expr{End: -1}
 // Costs in steps of what takes longer than to visit an item.
 const (
 	costDecimal    = 8   // to read a Decimal, which may be a long one
-	costArithmetic = 24  // an operation on Decimals
-	costSeries     = 500 // a logarithm, a power
+	costArithmetic = 40  // an operation on Decimals
+	costSeries     = 1000// a logarithm, a power
 	costUnits      = 64  // a conversion of units
 )
 
@@ -207,9 +207,9 @@ func (ev *Evaluator) spend(steps int) bool {
 // read counts the work of going through a text of n bytes.
 func (ev *Evaluator) read(n int) bool { return n < 64 || ev.spend(n>>6) }
 
-// make counts a text of n bytes that is about to be made; false ends the
+// claim counts a text of n bytes that is about to be made; false ends the
 // evaluation.
-func (ev *Evaluator) make(n int) bool {
+func (ev *Evaluator) claim(n int) bool {
 	if ev.room -= n; ev.room >= 0 {
 		return true
 	}
@@ -247,7 +247,7 @@ func (ev *Evaluator) newDatum() *datum {
 
 // madeString is newString for a text that has just been made.
 func (ev *Evaluator) madeString(text []byte) (Value, bool) {
-	return ev.newString(text), ev.make(len(text))
+	return ev.newString(text), ev.claim(len(text))
 }
 
 func (ev *Evaluator) newString(text []byte) Value {
@@ -288,15 +288,35 @@ func (ev *Evaluator) stringOf(v Value) ([]byte, bool) {
 		if nd.Flags&fhir.FlagEscaped == 0 {
 			return v.tree.Data[nd.Start:nd.End], true
 		}
-		n := len(ev.text)
-		if !ev.make(int(nd.End - nd.Start)) {
+		n, ok := ev.reserve(int(nd.End - nd.Start))
+		if !ok {
 			return nil, false
 		}
 		ev.text = fhir.AppendUnescaped(ev.text, v.tree.Raw(v.node))
-		return ev.text[n:len(ev.text):len(ev.text)], true
+		return ev.textFrom(n), true
 	}
 	return nil, false
 }
+
+// maxTextChunk is how much room for texts is allocated at once, beyond a text that
+// needs more. Texts of an earlier chunk live on with the values that hold them.
+const maxTextChunk = 1 << 20
+
+// reserve makes room in ev.text for a text of n bytes and counts it; at is where it
+// will begin.
+func (ev *Evaluator) reserve(n int) (at int, ok bool) {
+	if !ev.claim(n) {
+		return 0, false
+	}
+	if cap(ev.text)-len(ev.text) < n {
+		ev.text = make([]byte, 0, max(n, min(2*cap(ev.text), maxTextChunk), 256))
+	}
+	return len(ev.text), true
+}
+
+// textFrom gives what has been appended to ev.text from n on. It stays as it is for
+// the whole evaluation.
+func (ev *Evaluator) textFrom(n int) []byte { return ev.text[n:len(ev.text):len(ev.text)] }
 
 // Now gives the time of the evaluation, the same throughout.
 func (ev *Evaluator) Now() time.Time {

@@ -20,7 +20,7 @@ func (c *compiler) compileMember(e *expr) *plan {
 	return c.member(e, c.compile(e.Input))
 }
 
-// leadingType compiles the `Patient` of Patient.name (N1, 3.2): the focus when it
+// leadingType compiles the `Patient` of Patient.name (N1, 3): the focus when it
 // is of the type. It is nil for a name that is no type.
 func (c *compiler) leadingType(e *expr) *plan {
 	first, _ := utf8.DecodeRuneInString(e.Name)

@@ -1,6 +1,9 @@
 package fhirpath
 
 import (
+	"slices"
+
+	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 )
 
@@ -216,7 +219,7 @@ func (ev *Evaluator) equivalentItems(a, b []Value) bool {
 	return true
 }
 
-// membership compiles `a in b` (N1, 6.4).
+// membership compiles `a in b` (N1, 6.4.2 and 6.4.3).
 func (c *compiler) membership(e *expr, a, b *plan) *plan {
 	return fromCond(e, func() cond {
 		get := a.get()
@@ -237,7 +240,7 @@ func (c *compiler) membership(e *expr, a, b *plan) *plan {
 	})
 }
 
-// union compiles `a | b`: both without repetitions (N1, 6.3).
+// union compiles `a | b`: both without repetitions (N1, 6.4.1).
 func (c *compiler) union(e *expr, a, b *plan) *plan {
 	s := static{many: true, unordered: a.unordered || b.unordered, types: a.types}
 	switch {
@@ -253,18 +256,70 @@ func (c *compiler) union(e *expr, a, b *plan) *plan {
 	if (a.empty || b.empty) && !(a.many || b.many) {
 		s.many = false
 	}
+	parts := slices.Concat(a.operands(), b.operands())
+	if values, ok := knownUnion(parts); ok {
+		return fixedList(e, s, values)
+	}
 	p := fromItems(e, s, func() func(ev *Evaluator) {
-		first, second := a.gather(), b.gather()
+		gathers := make([]func(*Evaluator) int, len(parts))
+		for i, q := range parts {
+			gathers[i] = q.gather()
+		}
 		return func(ev *Evaluator) {
-			from := first(ev)
-			if ev.err == nil {
-				second(ev)
+			from := len(ev.items)
+			for _, g := range gathers {
+				if g(ev); ev.err != nil {
+					return
+				}
 			}
 			ev.distinct(from)
 		}
 	})
-	p.parts = []*plan{a, b}
+	p.parts = parts
 	return p
+}
+
+// operands gives the parts of a union, and of anything else itself.
+func (p *plan) operands() []*plan {
+	if p.parts != nil {
+		return p.parts
+	}
+	return []*plan{p}
+}
+
+// knownUnion gives the distinct values of plans that are all constant.
+func knownUnion(parts []*plan) ([]Value, bool) {
+	ev := NewEvaluator(Environment{})
+	ev.begin(Focus{Node: fhir.NoNode})
+	for _, p := range parts {
+		switch {
+		case p.constant != nil:
+			ev.items = append(ev.items, *p.constant)
+		case p.list != nil:
+			ev.items = append(ev.items, p.list...)
+		default:
+			return nil, false
+		}
+	}
+	ev.distinct(0)
+	return ev.items, true
+}
+
+// fixedList makes the plan of several values that are known.
+func fixedList(e *expr, s static, values []Value) *plan {
+	return &plan{
+		static: s, at: e, list: values,
+		each: func(k cont) run {
+			return func(ev *Evaluator) bool {
+				for _, v := range values {
+					if !k(ev, v) {
+						return false
+					}
+				}
+				return true
+			}
+		},
+	}
 }
 
 // fromItems makes the plan of what gathers its whole result: fill appends it to

@@ -154,7 +154,7 @@ func replaceMatches(ev *Evaluator, e *expr, s []byte, args [3]Value) (Value, boo
 		most += len(with) + groups*len(found)
 		return nil
 	})
-	if !ev.make(most) {
+	if !ev.claim(most) {
 		return Value{}, false
 	}
 	return ev.newString(p.re.ReplaceAll(s, with)), true

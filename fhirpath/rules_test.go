@@ -55,7 +55,7 @@ func TestRules(t *testing.T) {
 		{"defineVariable sees the whole input", twinPatient, "name.defineVariable('n', given.count()).select(use & %n.toString())", []string{"official4", "usual4"}},
 		{"and $this is it", twinPatient, "(1 | 2).defineVariable('s', $this.sum()).select(%s + $this)", []string{"4", "5"}},
 		{"a lambda within sees items", twinPatient, "(1 | 2).defineVariable('s', select($this + 1).sum()).first() + %s", nil},
-		{"R4 2.3.0.2: a fragment is looked for in the resource that it is in", ruleBundle, "entry.resource.managingOrganization.resolve().name", []string{"one of p1", "one of p2"}},
+		{"a fragment is looked for in the resource that it is in", ruleBundle, "entry.resource.managingOrganization.resolve().name", []string{"one of p1", "one of p2"}},
 		{"R4 2.36.4.1: entries are found by type and id, and by fullUrl", ruleBundle, "entry.resource.link.other.resolve().id", []string{"p2", "p2", "p1", "p1", "p2", "p1"}},
 		{"a fragment as a String", twinPatient, "'#org-1'.resolve().name", []string{"One"}},
 

@@ -47,16 +47,21 @@ func (v Value) systemKind() Kind {
 	return systemKindOf(v.typ)
 }
 
-func systemKindOf(t r4.TypeID) Kind {
-	d := r4.TypeAt(t)
-	if d.Kind == r4.KindPrimitive {
-		return systemKinds[d.Primitive]
+func systemKindOf(t r4.TypeID) Kind { return kindsByType[t] }
+
+// kindsByType has what systemKindOf gives.
+var kindsByType = func() []Kind {
+	kinds := make([]Kind, r4.NumTypes())
+	for i := range kinds {
+		t := r4.TypeID(i)
+		if d := r4.TypeAt(t); d.Kind == r4.KindPrimitive {
+			kinds[i] = systemKinds[d.Primitive]
+		} else if derives(t, r4.TypeQuantity) {
+			kinds[i] = KindQuantity
+		}
 	}
-	if derives(t, r4.TypeQuantity) {
-		return KindQuantity
-	}
-	return KindNone
-}
+	return kinds
+}()
 
 // integer gives the value of an Integer or Long.
 func (ev *Evaluator) integer(v Value) (int64, bool) {

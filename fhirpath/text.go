@@ -46,7 +46,7 @@ var textFunctions = map[string]function{
 		if !ok || !ok2 {
 			return Value{}, false
 		}
-		if !ev.make(len(s) + bytes.Count(s, old)*(len(with)-len(old))) {
+		if !ev.claim(len(s) + bytes.Count(s, old)*(len(with)-len(old))) {
 			return Value{}, false
 		}
 		return ev.newString(bytes.ReplaceAll(s, old, with)), true
@@ -192,7 +192,7 @@ func buildJoin(c *compiler, e *expr, input *plan) *plan {
 					ev.fail(e, "join cannot take %s; expected Strings", v.TypeName())
 					return Value{}, false
 				}
-				if !ev.make(len(s) + w.textSize()) {
+				if !ev.claim(len(s) + w.textSize()) {
 					return Value{}, false
 				}
 				if !first {
