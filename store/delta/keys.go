@@ -127,5 +127,5 @@ func (k hiddenKey) Format(f fmt.State, _ rune) {
 		io.WriteString(f, "(no key)")
 		return
 	}
-	fmt.Fprintf(f, "(a key of space %q)", k[:1])
+	fmt.Fprintf(f, "(a key of space %q)", string(k[:1]))
 }
