@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fhirlake/fhirlake/bench/corpus"
 	"github.com/fhirlake/fhirlake/fhir/ucum"
 )
 
@@ -22,7 +23,7 @@ import (
 // official examples, and the value set of common ones: those that are no UCUM are
 // known.
 func TestCodesOfTheOfficialExamples(t *testing.T) {
-	paths, err := filepath.Glob(filepath.Join(dataFolder(t, "r4-examples"), "*.ndjson*"))
+	paths, err := filepath.Glob(filepath.Join(corpus.Folder(t, "r4-examples"), "*.ndjson*"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,25 +84,6 @@ func add(v any, codes map[string]bool) {
 	if code, ok := o["code"].(string); ok {
 		codes[code] = true
 	}
-}
-
-// dataFolder finds a folder of test data, or skips the test.
-func dataFolder(t *testing.T, name string) string {
-	t.Helper()
-	for _, root := range []string{os.Getenv("FHIRLAKE_TESTDATA"), "../../../shared/data"} {
-		if root == "" {
-			continue
-		}
-		dir := filepath.Join(root, name)
-		if _, err := os.Stat(dir); err == nil {
-			return dir
-		}
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("no test data %s: set FHIRLAKE_TESTDATA", name)
-	}
-	t.Skipf("no test data %s: set FHIRLAKE_TESTDATA", name)
-	return ""
 }
 
 func eachLine(t *testing.T, path string, do func(line []byte)) {

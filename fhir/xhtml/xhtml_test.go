@@ -2,15 +2,14 @@ package xhtml
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/xml"
 	"errors"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/fhirlake/fhirlake/bench/corpus"
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/stages/parse"
@@ -19,7 +18,7 @@ import (
 // divs gives the narratives of the official examples, unescaped.
 func divs(tb testing.TB) [][]byte {
 	tb.Helper()
-	paths, err := filepath.Glob(filepath.Join(examples(tb), "*.ndjson.gz"))
+	paths, err := filepath.Glob(filepath.Join(corpus.Folder(tb, "r4-examples"), "*.ndjson.gz"))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -27,7 +26,7 @@ func divs(tb testing.TB) [][]byte {
 	var tree fhir.Tree
 	p := parse.NewParser()
 	for _, path := range paths {
-		for line := range bytes.Lines(unzipped(tb, path)) {
+		for line := range bytes.Lines(corpus.Read(tb, path)) {
 			line = bytes.TrimSpace(line)
 			tree.Reset(append(make([]byte, 0, len(line)+16), line...))
 			p.Parse(&tree, 0, uint32(len(line)))
@@ -39,40 +38,6 @@ func divs(tb testing.TB) [][]byte {
 		}
 	}
 	return out
-}
-
-// examples finds the official examples, or skips the test.
-func examples(tb testing.TB) string {
-	tb.Helper()
-	for _, root := range []string{os.Getenv("FHIRLAKE_TESTDATA"), "../../../shared/data"} {
-		dir := filepath.Join(root, "r4-examples")
-		if _, err := os.Stat(dir); root != "" && err == nil {
-			return dir
-		}
-	}
-	if os.Getenv("CI") == "true" {
-		tb.Fatal("no test data r4-examples: set FHIRLAKE_TESTDATA")
-	}
-	tb.Skip("no test data r4-examples: set FHIRLAKE_TESTDATA")
-	return ""
-}
-
-func unzipped(tb testing.TB, path string) []byte {
-	tb.Helper()
-	f, err := os.Open(path)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	text, err := io.ReadAll(z)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return text
 }
 
 // wellFormed reads text as XML.

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fhirlake/fhirlake/bench/corpus"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -83,7 +84,7 @@ func eachLine(t *testing.T, dir string, f func(file string, n int, line []byte))
 func TestEveryResourceComesBack(t *testing.T) {
 	for _, set := range []string{"synthea-small", "r4-examples"} {
 		t.Run(set, func(t *testing.T) {
-			dir := testdata(t, set)
+			dir := corpus.Folder(t, set)
 			l := newLake(t)
 			report := t.TempDir()
 			l.opts.Report = report
@@ -189,7 +190,7 @@ func golden(t *testing.T, name, got string) {
 // amplified makes a damaged data set with the amplify tool beside the data.
 func amplified(t *testing.T, args ...string) string {
 	t.Helper()
-	data := testdata(t, "synthea-small")
+	data := corpus.Folder(t, "synthea-small")
 	tool := filepath.Join(data, "..", "..", "tools", "amplify")
 	if !exists(tool) {
 		t.Skipf("the amplify tool is not beside the conformance data")

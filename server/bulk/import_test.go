@@ -131,21 +131,6 @@ func write(t *testing.T, name string, lines ...string) string {
 	return p
 }
 
-// testdata finds a folder of the conformance data, or skips.
-func testdata(t *testing.T, name string) string {
-	t.Helper()
-	for _, dir := range []string{os.Getenv("FHIRLAKE_TESTDATA"), "../../../shared/data"} {
-		if p := filepath.Join(dir, name); dir != "" && exists(p) {
-			return p
-		}
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("the conformance data %s is missing: set FHIRLAKE_TESTDATA", name)
-	}
-	t.Skipf("the conformance data %s is not here: set FHIRLAKE_TESTDATA", name)
-	return ""
-}
-
 func exists(p string) bool {
 	_, err := os.Stat(p)
 	return err == nil

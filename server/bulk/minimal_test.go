@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fhirlake/fhirlake/bench/corpus"
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/outcome"
 	"github.com/fhirlake/fhirlake/sinks/reject"
@@ -254,7 +255,7 @@ func checkRowsInSQL(t *testing.T, l *lake, issues int) {
 }
 
 func TestMinimalKeepsTheMutants(t *testing.T) {
-	file, err := os.Open(filepath.Join(testdata(t, "validation"), "mutated-r4.json.gz"))
+	file, err := os.Open(filepath.Join(corpus.Folder(t, "validation"), "mutated-r4.json.gz"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -350,7 +351,7 @@ func TestMinimalKeepsDamagedLines(t *testing.T) {
 }
 
 func TestMinimalKeepsTheExamplesThatAreRejectedElse(t *testing.T) {
-	dir := testdata(t, "r4-examples")
+	dir := corpus.Folder(t, "r4-examples")
 	strict := newLake(t)
 	strict.opts.Report = t.TempDir()
 	strict.load(dir)

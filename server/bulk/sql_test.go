@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fhirlake/fhirlake/bench/corpus"
 	"github.com/fhirlake/fhirlake/stages/validate"
 	"github.com/fhirlake/fhirlake/store/duck"
 )
@@ -116,7 +117,7 @@ func sameJSON(path string, want any, text string) error {
 func TestEveryLeafComesBackThroughSQL(t *testing.T) {
 	for _, set := range []string{"synthea-small", "r4-examples"} {
 		t.Run(set, func(t *testing.T) {
-			dir := testdata(t, set)
+			dir := corpus.Folder(t, set)
 			l := newLake(t)
 			l.opts.Level = validate.Minimal
 			res := l.load(dir)

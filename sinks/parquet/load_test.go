@@ -2,16 +2,12 @@ package parquet_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
+	"github.com/fhirlake/fhirlake/bench/corpus"
 	"github.com/fhirlake/fhirlake/pipeline"
 	"github.com/fhirlake/fhirlake/sinks/parquet"
 	"github.com/fhirlake/fhirlake/stages/parse"
@@ -27,40 +23,7 @@ func testdata(tb testing.TB, set string) map[string][]byte {
 	if testing.Short() {
 		tb.Skip("whole data sets take minutes under the race detector; the other tests race the same code")
 	}
-	for _, root := range []string{os.Getenv("FHIRLAKE_TESTDATA"), "../../../shared/data"} {
-		names, _ := filepath.Glob(filepath.Join(root, set, "*.ndjson.gz"))
-		if root == "" || len(names) == 0 {
-			continue
-		}
-		files := map[string][]byte{}
-		for _, name := range names {
-			files[strings.TrimSuffix(filepath.Base(name), ".ndjson.gz")] = gunzip(tb, name)
-		}
-		return files
-	}
-	if os.Getenv("CI") == "true" {
-		tb.Fatalf("no data set %s: set FHIRLAKE_TESTDATA", set)
-	}
-	tb.Skipf("no data set %s: set FHIRLAKE_TESTDATA", set)
-	return nil
-}
-
-func gunzip(tb testing.TB, name string) []byte {
-	tb.Helper()
-	f, err := os.Open(name)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	text, err := io.ReadAll(z)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return text
+	return corpus.Files(tb, corpus.Folder(tb, set))
 }
 
 // batches cuts NDJSON into parsed batches of about size bytes.

@@ -2,14 +2,12 @@ package rawlog
 
 import (
 	"bytes"
-	"compress/gzip"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/fhirlake/fhirlake/bench/corpus"
 )
 
 // BenchmarkFrameSize makes the table of docs/decisions/0006-frame-size.md: what
@@ -17,19 +15,10 @@ import (
 func BenchmarkFrameSize(b *testing.B) {
 	var files [][]byte
 	resources := 0
-	for _, root := range []string{os.Getenv("FHIRLAKE_TESTDATA"), "../../../shared/data"} {
-		names, _ := filepath.Glob(filepath.Join(root, "synthea-120", "*.ndjson.gz"))
-		for _, name := range names {
-			text := gunzip(b, name)
-			resources += bytes.Count(text, []byte("\n"))
-			files = append(files, text)
-		}
-		if len(files) > 0 {
-			break
-		}
-	}
-	if len(files) == 0 {
-		b.Skip("no data set synthea-120: set FHIRLAKE_TESTDATA")
+	set := corpus.Files(b, corpus.Folder(b, "synthea-120"))
+	for _, name := range corpus.Names(set) {
+		resources += bytes.Count(set[name], []byte("\n"))
+		files = append(files, set[name])
 	}
 	for _, level := range []zstd.EncoderLevel{zstd.SpeedFastest, zstd.SpeedDefault} {
 		for _, size := range []int{16 << 10, 32 << 10, 64 << 10, 128 << 10, 256 << 10} {
@@ -86,22 +75,4 @@ func cutFrames(files [][]byte, size int) (frames [][]byte, total int64) {
 		}
 	}
 	return frames, total
-}
-
-func gunzip(b *testing.B, name string) []byte {
-	b.Helper()
-	f, err := os.Open(name)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		b.Fatal(err)
-	}
-	text, err := io.ReadAll(z)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return text
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fhirlake/fhirlake/bench/corpus"
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/stages/parse"
 )
@@ -38,15 +39,15 @@ var invalidExamples = map[string]string{
 func TestNoFalseAlarms(t *testing.T) {
 	for _, set := range []string{"synthea-small", "synthea-120", "r4-examples"} {
 		t.Run(set, func(t *testing.T) {
-			data := files(t, dataFolder(t, set))
+			data := corpus.Files(t, corpus.Folder(t, set))
 			p := parse.NewParser()
 			var tree fhir.Tree
 			known := map[string]string{}
 			if set == "r4-examples" {
 				known = maps.Clone(invalidExamples)
 			}
-			for _, name := range sortedNames(data) {
-				eachLine(data[name], func(line int, s, e uint32) {
+			for _, name := range corpus.Names(data) {
+				corpus.EachLine(data[name], func(line int, s, e uint32) {
 					tree.Reset(data[name])
 					res := p.Parse(&tree, s, e)
 					key := fmt.Sprintf("%s/%s", res.Type, res.ID)
@@ -72,7 +73,7 @@ func TestNoFalseAlarms(t *testing.T) {
 // TestValidatorCases compares with the outcomes of the HL7 validator, where they
 // are about what this stage checks.
 func TestValidatorCases(t *testing.T) {
-	dir := filepath.Join(dataFolder(t, "validation"), "core-cases")
+	dir := filepath.Join(corpus.Folder(t, "validation"), "core-cases")
 	manifest, err := os.ReadFile(filepath.Join(dir, "manifest.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -124,7 +125,7 @@ func TestMutations(t *testing.T) {
 		"emptyarray emptystring emptyobject extnourl null restype posint uri instant contained primshape base64") {
 		kinds[k] = true
 	}
-	file, err := os.Open(filepath.Join(dataFolder(t, "validation"), "mutated-r4.json.gz"))
+	file, err := os.Open(filepath.Join(corpus.Folder(t, "validation"), "mutated-r4.json.gz"))
 	if err != nil {
 		t.Fatal(err)
 	}

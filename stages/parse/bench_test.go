@@ -4,15 +4,16 @@ import (
 	"context"
 	"testing"
 
+	"github.com/fhirlake/fhirlake/bench/corpus"
 	"github.com/fhirlake/fhirlake/pipeline"
 	"github.com/fhirlake/fhirlake/stages/parse"
 )
 
 // batches cuts data into batches of about 1 MiB, as sources do.
 func batches(data map[string][]byte) (list []*pipeline.Batch, size int64) {
-	for _, name := range sortedNames(data) {
+	for _, name := range corpus.Names(data) {
 		b := &pipeline.Batch{}
-		eachLine(data[name], func(line int, s, e uint32) {
+		corpus.EachLine(data[name], func(line int, s, e uint32) {
 			if len(b.Data) > 1<<20 {
 				list = append(list, b)
 				b = &pipeline.Batch{}
@@ -28,7 +29,7 @@ func batches(data map[string][]byte) (list []*pipeline.Batch, size int64) {
 }
 
 func benchmarkSet(b *testing.B, set, only string) {
-	data := files(b, dataFolder(b, set))
+	data := corpus.Files(b, corpus.Folder(b, set))
 	if only != "" {
 		data = map[string][]byte{only: data[only]}
 	}

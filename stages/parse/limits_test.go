@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fhirlake/fhirlake/bench/corpus"
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/pipeline"
 	"github.com/fhirlake/fhirlake/stages/parse"
@@ -164,7 +165,7 @@ func TestStage(t *testing.T) {
 
 // damagedSet makes a set with planted faults with the tool amplify.
 func damagedSet(t *testing.T) string {
-	source := dataFolder(t, "synthea-small")
+	source := corpus.Folder(t, "synthea-small")
 	tool, err := exec.LookPath("amplify")
 	if err != nil {
 		dir, err := filepath.Abs("../../../shared/tools/amplify")
@@ -211,12 +212,12 @@ func TestDamagedSet(t *testing.T) {
 	p := parse.NewParser()
 	var tree fhir.Tree
 	rejected := map[string]int{}
-	data := files(t, dir)
-	for _, name := range sortedNames(data) {
+	data := corpus.Files(t, dir)
+	for _, name := range corpus.Names(data) {
 		if name == "manifest" {
 			continue
 		}
-		eachLine(data[name], func(line int, s, e uint32) {
+		corpus.EachLine(data[name], func(line int, s, e uint32) {
 			tree.Reset(data[name])
 			res := p.Parse(&tree, s, e)
 			at := fmt.Sprintf("%s:%d", name, line)

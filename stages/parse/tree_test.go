@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fhirlake/fhirlake/bench/corpus"
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/stages/parse"
@@ -213,14 +214,14 @@ func TestEveryCut(t *testing.T) {
 func TestTreeIsTheText(t *testing.T) {
 	for _, set := range []string{"synthea-small", "r4-examples"} {
 		t.Run(set, func(t *testing.T) {
-			data := files(t, dataFolder(t, set))
+			data := corpus.Files(t, corpus.Folder(t, set))
 			p := parse.NewParser()
 			every := 5
 			if testing.Short() {
 				every = 50
 			}
-			for _, name := range sortedNames(data) {
-				eachLine(data[name], func(line int, s, e uint32) {
+			for _, name := range corpus.Names(data) {
+				corpus.EachLine(data[name], func(line int, s, e uint32) {
 					if line%every != 1 {
 						return
 					}

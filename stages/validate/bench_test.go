@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"github.com/fhirlake/fhirlake/bench/corpus"
 	"github.com/fhirlake/fhirlake/pipeline"
 	"github.com/fhirlake/fhirlake/stages/parse"
 	"github.com/fhirlake/fhirlake/stages/validate"
@@ -11,9 +12,9 @@ import (
 
 // batches cuts data into batches of about 1 MiB, as sources do.
 func batches(data map[string][]byte) (list []*pipeline.Batch, size int64) {
-	for _, name := range sortedNames(data) {
+	for _, name := range corpus.Names(data) {
 		b := &pipeline.Batch{}
-		eachLine(data[name], func(line int, s, e uint32) {
+		corpus.EachLine(data[name], func(line int, s, e uint32) {
 			if len(b.Data) > 1<<20 {
 				list = append(list, b)
 				b = &pipeline.Batch{}
@@ -31,7 +32,7 @@ func batches(data map[string][]byte) (list []*pipeline.Batch, size int64) {
 // benchmarkSet measures parse and validate together, and validate alone: ms/MB is
 // what it costs of one core.
 func benchmarkSet(b *testing.B, set, only string) {
-	data := files(b, dataFolder(b, set))
+	data := corpus.Files(b, corpus.Folder(b, set))
 	if only != "" {
 		data = map[string][]byte{only: data[only]}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fhirlake/fhirlake/bench/corpus"
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/profile"
 	"github.com/fhirlake/fhirlake/stages/validate"
@@ -68,9 +69,9 @@ func TestCoreCases(t *testing.T) {
 }
 
 func coreCases(t *testing.T, o validate.Options, table string) {
-	dir := filepath.Join(dataFolder(t, "validation"), "core-cases")
+	dir := filepath.Join(corpus.Folder(t, "validation"), "core-cases")
 	var cases []struct{ Name, File, Class string }
-	if err := json.Unmarshal(readFile(t, filepath.Join(dir, "manifest.json")), &cases); err != nil {
+	if err := json.Unmarshal(corpus.Read(t, filepath.Join(dir, "manifest.json")), &cases); err != nil {
 		t.Fatal(err)
 	}
 	skip := map[string]string{
@@ -84,7 +85,7 @@ func coreCases(t *testing.T, o validate.Options, table string) {
 			fmt.Fprintf(&out, "%s: %s: skipped: %s\n", c.Class, c.Name, why)
 			continue
 		}
-		issues := b.text(string(readFile(t, filepath.Join(dir, c.File))))
+		issues := b.text(string(corpus.Read(t, filepath.Join(dir, c.File))))
 		result := "no error"
 		if i := slices.IndexFunc(issues, func(is fhir.Issue) bool { return is.Severity <= fhir.Error }); i >= 0 {
 			result = line(issues[i])
@@ -112,7 +113,7 @@ func TestMutations(t *testing.T) {
 		Mutation, Target, Base string
 		Resource               json.RawMessage
 	}
-	if err := json.Unmarshal(readFile(t, filepath.Join(dataFolder(t, "validation"), "mutated-r4.json.gz")), &list); err != nil {
+	if err := json.Unmarshal(corpus.Read(t, filepath.Join(corpus.Folder(t, "validation"), "mutated-r4.json.gz")), &list); err != nil {
 		t.Fatal(err)
 	}
 	b := newBoth(t, validate.Options{})
@@ -126,11 +127,11 @@ func TestMutations(t *testing.T) {
 // TestExamples lists the errors of the official examples. The notes at the head of
 // the list say why each kind is one.
 func TestExamples(t *testing.T) {
-	data := files(t, dataFolder(t, "r4-examples"))
+	data := corpus.Files(t, corpus.Folder(t, "r4-examples"))
 	b := newBoth(t, validate.Options{})
 	var out strings.Builder
-	for _, name := range sortedNames(data) {
-		eachLine(data[name], func(_ int, s, e uint32) {
+	for _, name := range corpus.Names(data) {
+		corpus.EachLine(data[name], func(_ int, s, e uint32) {
 			issues := b.issues(data[name], s, e)
 			if !failed(issues) {
 				return
@@ -157,11 +158,11 @@ func TestSynthea(t *testing.T) {
 		if set == "synthea-120" && testing.Short() {
 			t.Skip("short")
 		}
-		data := files(t, dataFolder(t, set))
+		data := corpus.Files(t, corpus.Folder(t, set))
 		b := newBoth(t, validate.Options{})
 		kinds := map[string]int{}
-		for _, name := range sortedNames(data) {
-			eachLine(data[name], func(_ int, s, e uint32) {
+		for _, name := range corpus.Names(data) {
+			corpus.EachLine(data[name], func(_ int, s, e uint32) {
 				for _, is := range b.issues(data[name], s, e) {
 					path := is.Expression
 					for i := strings.IndexByte(path, '['); i >= 0; i = strings.IndexByte(path, '[') {

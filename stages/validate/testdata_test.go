@@ -6,29 +6,9 @@ import (
 	"compress/gzip"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 )
-
-// testFolder finds a folder of test data, or skips the test.
-func testFolder(tb testing.TB, name string) string {
-	tb.Helper()
-	for _, root := range []string{os.Getenv("FHIRLAKE_TESTDATA"), "../../../shared/data"} {
-		if root == "" {
-			continue
-		}
-		dir := filepath.Join(root, name)
-		if _, err := os.Stat(dir); err == nil {
-			return dir
-		}
-	}
-	if os.Getenv("CI") == "true" {
-		tb.Fatalf("no test data %s: set FHIRLAKE_TESTDATA", name)
-	}
-	tb.Skipf("no test data %s: set FHIRLAKE_TESTDATA", name)
-	return ""
-}
 
 // lines reads the lines of an NDJSON file, plain or gzip.
 func lines(tb testing.TB, path string) [][]byte {

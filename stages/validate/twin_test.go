@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fhirlake/fhirlake/bench/corpus"
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/fhirpath"
@@ -148,7 +149,7 @@ func TestTwins(t *testing.T) {
 	w := newTwins(t)
 	random := rand.New(rand.NewPCG(1, 2))
 	for _, set := range []string{"r4-examples", "synthea-small"} {
-		dir := testFolder(t, set)
+		dir := corpus.Folder(t, set)
 		paths, err := filepath.Glob(filepath.Join(dir, "*.ndjson*"))
 		if err != nil {
 			t.Fatal(err)

@@ -3,12 +3,10 @@ package profiles_test
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip"
-	"io"
-	"os"
 	"path/filepath"
 	"testing"
 
+	"github.com/fhirlake/fhirlake/bench/corpus"
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/stages/parse"
 	"github.com/fhirlake/fhirlake/stages/validate"
@@ -24,12 +22,12 @@ type record struct {
 // records parses the NDJSON files of a folder, a tree for each file.
 func records(tb testing.TB, folder string) (list []record, size int64) {
 	tb.Helper()
-	files, err := filepath.Glob(filepath.Join(dataFolder(tb, folder), "*.ndjson.gz"))
+	files, err := filepath.Glob(filepath.Join(corpus.Folder(tb, folder), "*.ndjson.gz"))
 	if err != nil {
 		tb.Fatal(err)
 	}
 	for _, name := range files {
-		text := gunzip(tb, name)
+		text := corpus.Read(tb, name)
 		size += int64(len(text))
 		t := &fhir.Tree{}
 		t.Reset(text)
@@ -48,27 +46,9 @@ func records(tb testing.TB, folder string) (list []record, size int64) {
 	return list, size
 }
 
-func gunzip(tb testing.TB, name string) []byte {
-	tb.Helper()
-	f, err := os.Open(name)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	text, err := io.ReadAll(z)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return text
-}
-
 func usCore(tb testing.TB) *profiles.Set {
 	tb.Helper()
-	return profiles.NewSet(load(tb, filepath.Join(dataFolder(tb, "validation"), "us-core-3.1.0.ndjson.gz")))
+	return profiles.NewSet(load(tb, filepath.Join(corpus.Folder(tb, "validation"), "us-core-3.1.0.ndjson.gz")))
 }
 
 // BenchmarkUSCore checks synthea-120, whose resources claim US Core profiles:

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fhirlake/fhirlake/bench/corpus"
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/profile"
 	"github.com/fhirlake/fhirlake/stages/validate"
@@ -46,7 +47,7 @@ var reasons = map[string]string{
 // The table of results may only improve: a case agrees when an error is found
 // where the suite expects one, and none where it expects none.
 func TestProfileCases(t *testing.T) {
-	dir := dataFolder(t, "validation/profile-cases")
+	dir := corpus.Folder(t, "validation/profile-cases")
 	text, err := os.ReadFile(filepath.Join(dir, "manifest.json"))
 	if err != nil {
 		t.Fatal(err)

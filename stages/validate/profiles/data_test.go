@@ -1,8 +1,6 @@
 package profiles_test
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/fhirlake/fhirlake/fhir"
@@ -12,25 +10,6 @@ import (
 	"github.com/fhirlake/fhirlake/stages/validate"
 	"github.com/fhirlake/fhirlake/stages/validate/profiles"
 )
-
-// dataFolder finds a folder of test data, or skips the test.
-func dataFolder(tb testing.TB, name string) string {
-	tb.Helper()
-	for _, root := range []string{os.Getenv("FHIRLAKE_TESTDATA"), "../../../../shared/data"} {
-		if root == "" {
-			continue
-		}
-		dir := filepath.Join(root, name)
-		if _, err := os.Stat(dir); err == nil {
-			return dir
-		}
-	}
-	if os.Getenv("CI") == "true" {
-		tb.Fatalf("no test data %s: set FHIRLAKE_TESTDATA", name)
-	}
-	tb.Skipf("no test data %s: set FHIRLAKE_TESTDATA", name)
-	return ""
-}
 
 // load reads definitions into a new registry. Those at fault are left out.
 func load(tb testing.TB, files ...string) *profile.Registry {
