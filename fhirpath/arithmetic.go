@@ -205,7 +205,7 @@ func (ev *Evaluator) quantityArithmetic(e *expr, x, y quantity) (Value, bool) {
 		}
 		u, ok := x.ucumCode(false)
 		w, ok2 := y.ucumCode(false)
-		if !ok || !ok2 || len(u)+len(w) > maxUnit {
+		if !ok || !ok2 || len(u)+len(w) > maxUnit || !ucum.Valid(u) || !ucum.Valid(w) {
 			return Value{}, false
 		}
 		join := ucum.AppendProduct

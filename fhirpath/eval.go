@@ -189,10 +189,10 @@ var nowhere = &expr{End: -1}
 
 // Costs in steps of what takes longer than to visit an item.
 const (
-	costDecimal    = 8   // to read a Decimal, which may be a long one
-	costArithmetic = 40  // an operation on Decimals
-	costSeries     = 1000// a logarithm, a power
-	costUnits      = 64  // a conversion of units
+	costDecimal    = 8    // to read a Decimal, which may be a long one
+	costArithmetic = 40   // an operation on Decimals
+	costSeries     = 1000 // a logarithm, a power
+	costUnits      = 64   // a conversion of units
 )
 
 // spend counts work that may repeat; false ends the evaluation.

@@ -315,7 +315,7 @@ func FuzzEval(f *testing.F) {
 	for _, seed := range []string{
 		"name.given.where($this.length() > 3).select($this & 'x')", "repeat($this)", "descendants().descendants().count()",
 		"(1|2|3).aggregate($this + $total, 0)", "1.0 / 3 * 10.power(400)", "'a'.replace('', 'b').matches('(a*)*')",
-		"@2014-01 + 1 'wk' < now()", "4 'mg' * 2 'm' = 8 'mg.m'", "name.sort(-given.first()).skip(1).combine(name).isDistinct()",
+		"@2014-01 + 1 'wk' < now()", "2 '' * 3 'm' / 4 days", "repeat(name.repeat(given | use)).resolve() is Patient", "4 'mg' * 2 'm' = 8 'mg.m'", "name.sort(-given.first()).skip(1).combine(name).isDistinct()",
 	} {
 		f.Add(seed)
 	}

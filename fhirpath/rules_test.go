@@ -46,6 +46,7 @@ func TestRules(t *testing.T) {
 		{"N1 6.6.4: and of a difference", twinPatient, "3 'cm' - 3 'm'", []string{"-297 'cm'"}},
 		{"calendar years and months", twinPatient, "1 year + 3 months", []string{"15 months"}},
 		{"N1 6.6.1: a number keeps the unit", twinPatient, "2.5 * 1 year | 3 days * 2 | 1 year / 2", []string{"2.5 year", "6 days", "0.5 year"}},
+		{"N1 6.6.1: units that are none have no product", twinPatient, "(2 '' * 3 '') | (2 'm' / 3 'nope')", []string{}},
 		{"a unit of no system keeps it too", ruleObservation, "component[0].value * 2", []string{"4 'tablet'"}},
 		{"the average of calendar durations", twinPatient, "(1 day).combine(2 days).avg()", []string{"1.5 day"}},
 		{"N1 2.1: the least Integer", twinPatient, "-2147483648", []string{"-2147483648"}},
