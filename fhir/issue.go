@@ -3,6 +3,7 @@ package fhir
 import (
 	"fmt"
 	"slices"
+	"unicode/utf8"
 )
 
 // Pos is a place in the input.
@@ -57,6 +58,21 @@ type Issue struct {
 	Diagnostics string // one sentence, lower case; no content but the value at fault, cut to 80 bytes
 	Constraint  string // key of the invariant that failed: "pat-1"; "" for none
 	Profile     string // canonical URL of the profile that asks for it; "" for the base definitions
+}
+
+// maxQuoted is how many bytes of a value stand in a message.
+const maxQuoted = 80
+
+// Cut shortens a value for a message, at a character's edge.
+func Cut[T []byte | string](value T) string {
+	if len(value) <= maxQuoted {
+		return string(value)
+	}
+	n := maxQuoted
+	for n > maxQuoted-utf8.UTFMax && !utf8.RuneStart(value[n]) {
+		n--
+	}
+	return string(value[:n]) + "..."
 }
 
 // RecordError is a failure of the job that one record caused.

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/fhirlake/fhirlake/fhir"
 )
 
 // codeSystem is a CodeSystem whose concepts are at hand.
@@ -128,7 +130,7 @@ func (s *codeSystem) filter(f Filter) (func(i int) bool, error) {
 		// Go's regular expressions take time linear in the text, whatever they are.
 		re, err := regexp.Compile(`^(?:` + f.Value + `)$`)
 		if err != nil {
-			return nil, fmt.Errorf("filter '%s' is no regular expression that is understood: %w", cut(f.Value), err)
+			return nil, fmt.Errorf("filter '%s' is no regular expression that is understood: %w", fhir.Cut(f.Value), err)
 		}
 		return func(i int) bool { return s.has(i, f.Property, byCode, re.MatchString) }, nil
 	}

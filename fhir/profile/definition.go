@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 )
 
@@ -74,7 +75,7 @@ func (m Max) Number() (int, error) {
 	}
 	n, err := strconv.Atoi(string(m))
 	if err != nil || n < 0 {
-		return 0, fmt.Errorf("max '%s' is neither a number nor '*'", cut(string(m)))
+		return 0, fmt.Errorf("max '%s' is neither a number nor '*'", fhir.Cut(string(m)))
 	}
 	return min(n, r4.Unbounded), nil
 }
@@ -223,7 +224,7 @@ func (e *ElementDefinition) UnmarshalJSON(text []byte) error {
 			}
 			t := TypeOfSuffix(suffix)
 			if t == 0 {
-				return fmt.Errorf("element %s: '%s' names no type", e.Path, cut(name))
+				return fmt.Errorf("element %s: '%s' names no type", e.Path, fhir.Cut(name))
 			}
 			*choice.into = &Value{t, v}
 		}
@@ -238,14 +239,6 @@ func TypeOfSuffix(s string) r4.TypeID {
 	}
 	t, _ := r4.TypeByName(strings.ToLower(s[:1]) + s[1:])
 	return t
-}
-
-// cut shortens a value for a message.
-func cut(s string) string {
-	if len(s) > 80 {
-		return s[:80] + "..."
-	}
-	return s
 }
 
 // Compose is the content of a value set by rules (FHIR R4, 4.9.7).

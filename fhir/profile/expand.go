@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 )
 
@@ -48,7 +49,7 @@ func (r *Registry) expand(res Resource, s *StructureDefinition) (*Profile, error
 	x := &expander{res: res, slices: map[sliceKey]*Element{}}
 	t, ok := r4.TypeByName(strings.TrimPrefix(s.Type, coreURL))
 	if !ok || !IsProfile(s) {
-		return nil, x.fault("", "its type '%s' is no type of R4", cut(s.Type))
+		return nil, x.fault("", "its type '%s' is no type of R4", fhir.Cut(s.Type))
 	}
 	p := &Profile{URL: s.URL, Version: s.Version, Type: t, Definition: s, Resource: res}
 	elements := s.Snapshot.Element
@@ -105,7 +106,7 @@ func (r *Registry) base(x *expander, s *StructureDefinition, t r4.TypeID) (*Prof
 	b, err := r.profile(s.BaseDefinition)
 	if errors.Is(err, ErrUnknown) {
 		return nil, &DefinitionError{
-			Resource: x.res, Reason: fmt.Sprintf("its base %s is not known here; add that definition too", cut(s.BaseDefinition)), cause: ErrUnknown,
+			Resource: x.res, Reason: fmt.Sprintf("its base %s is not known here; add that definition too", fhir.Cut(s.BaseDefinition)), cause: ErrUnknown,
 		}
 	}
 	if err != nil {
@@ -116,7 +117,7 @@ func (r *Registry) base(x *expander, s *StructureDefinition, t r4.TypeID) (*Prof
 		return nil, x.fault("", "its base cannot be used: %s", err)
 	}
 	if b.Type != t && !derives(t, b.Type) {
-		return nil, x.fault("", "its type is %s, but its base %s is of type %s", t, cut(b.URL), b.Type)
+		return nil, x.fault("", "its type is %s, but its base %s is of type %s", t, fhir.Cut(b.URL), b.Type)
 	}
 	return b, nil
 }
@@ -166,7 +167,7 @@ func (x *expander) apply(d *ElementDefinition) error {
 func (x *expander) segments(d *ElementDefinition) ([]segment, error) {
 	names := strings.Split(d.Path, ".")
 	if names[0] != x.root.Name {
-		return nil, fmt.Errorf("path '%s' does not begin with the type %s", cut(d.Path), x.root.Name)
+		return nil, fmt.Errorf("path '%s' does not begin with the type %s", fhir.Cut(d.Path), x.root.Name)
 	}
 	if len(names) > maxSteps {
 		return nil, fmt.Errorf("path has %d steps; at most %d are allowed", len(names), maxSteps)
@@ -213,7 +214,7 @@ func (x *expander) child(parent *Element, name string) (*Element, error) {
 	}
 	props, choice, variant := propsOf(parent.ValueTypes(), name)
 	if len(props) == 0 {
-		return nil, fmt.Errorf("%s has no element '%s'", typeNames(parent.ValueTypes()), cut(name))
+		return nil, fmt.Errorf("%s has no element '%s'", typeNames(parent.ValueTypes()), fhir.Cut(name))
 	}
 	if variant {
 		c, err := x.child(parent, choice)
@@ -272,7 +273,7 @@ func (x *expander) merge(e *Element, d *ElementDefinition) error {
 		}
 	}
 	if x.restrict && d.Fixed != nil && e.Fixed != nil && !bytes.Equal(d.Fixed.JSON, e.Fixed.JSON) {
-		return fmt.Errorf("value is fixed to %s, but its base fixes it to %s", cut(string(d.Fixed.JSON)), cut(string(e.Fixed.JSON)))
+		return fmt.Errorf("value is fixed to %s, but its base fixes it to %s", fhir.Cut(string(d.Fixed.JSON)), fhir.Cut(string(e.Fixed.JSON)))
 	}
 	set(&e.Fixed, d.Fixed)
 	set(&e.Pattern, d.Pattern)
@@ -331,7 +332,7 @@ func (x *expander) mergeRange(e *Element, d *ElementDefinition) error {
 func mergeTypes(e *Element, refs []TypeRef) error {
 	for _, ref := range refs {
 		if _, ok := r4.TypeByName(strings.TrimPrefix(ref.Code, coreURL)); !ok && !strings.HasPrefix(ref.Code, "http://hl7.org/fhirpath/") {
-			return fmt.Errorf("type '%s' is no type of R4", cut(ref.Code))
+			return fmt.Errorf("type '%s' is no type of R4", fhir.Cut(ref.Code))
 		}
 	}
 	if e.IsChoice() {
@@ -406,7 +407,7 @@ func (x *expander) checkSlicing(e *Element) error {
 
 func checkDiscriminator(e *Element, d Discriminator) error {
 	if !slices.Contains([]string{"value", "exists", "pattern", "type", "profile"}, d.Type) {
-		return fmt.Errorf("discriminator type '%s' is none of value, exists, pattern, type, profile", cut(d.Type))
+		return fmt.Errorf("discriminator type '%s' is none of value, exists, pattern, type, profile", fhir.Cut(d.Type))
 	}
 	steps, err := ParsePath(d.Path)
 	if err != nil {
@@ -424,7 +425,7 @@ func checkDiscriminator(e *Element, d Discriminator) error {
 		case StepChild:
 			props := PathProps(types, s.Name)
 			if len(props) == 0 {
-				return fmt.Errorf("discriminator path '%s' leads nowhere: %s has no element '%s'", cut(d.Path), typeNames(types), cut(s.Name))
+				return fmt.Errorf("discriminator path '%s' leads nowhere: %s has no element '%s'", fhir.Cut(d.Path), typeNames(types), fhir.Cut(s.Name))
 			}
 			types = nil
 			for _, p := range props {

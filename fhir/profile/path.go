@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 )
 
@@ -44,14 +45,14 @@ func ParsePath(path string) ([]Step, error) {
 		if strings.HasPrefix(rest, "(") {
 			i := strings.IndexByte(rest, ')')
 			if i < 0 {
-				return nil, fmt.Errorf("discriminator path '%s' has no ')'", cut(path))
+				return nil, fmt.Errorf("discriminator path '%s' has no ')'", fhir.Cut(path))
 			}
 			arg, call = strings.Trim(rest[1:i], " '\"`"), true
 			rest = rest[i+1:]
 		}
 		if rest != "" {
 			if rest[0] != '.' || len(rest) == 1 {
-				return nil, fmt.Errorf("discriminator path '%s' is not understood", cut(path))
+				return nil, fmt.Errorf("discriminator path '%s' is not understood", fhir.Cut(path))
 			}
 			rest = rest[1:]
 		}
@@ -64,11 +65,11 @@ func ParsePath(path string) ([]Step, error) {
 		case (name == "ofType" || name == "as") && call:
 			t, ok := r4.TypeByName(strings.TrimPrefix(arg, "FHIR."))
 			if !ok {
-				return nil, fmt.Errorf("discriminator path '%s': '%s' is no type of R4", cut(path), cut(arg))
+				return nil, fmt.Errorf("discriminator path '%s': '%s' is no type of R4", fhir.Cut(path), fhir.Cut(arg))
 			}
 			steps = append(steps, Step{Kind: StepOfType, Type: t})
 		case call || name == "":
-			return nil, fmt.Errorf("discriminator path '%s' is not understood; it may have names, $this, extension(url), ofType(type) and resolve()", cut(path))
+			return nil, fmt.Errorf("discriminator path '%s' is not understood; it may have names, $this, extension(url), ofType(type) and resolve()", fhir.Cut(path))
 		default:
 			steps = append(steps, Step{Kind: StepChild, Name: strings.TrimSuffix(name, "[x]")})
 		}

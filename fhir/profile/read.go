@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/fhirlake/fhirlake/fhir"
 )
 
 // Resource is one conformance resource as it was read.
@@ -29,9 +31,9 @@ type Resource struct {
 
 // String names the resource in messages: ValueSet http://example.org/vs|1.0.
 func (r *Resource) String() string {
-	s := r.Type + " " + cut(r.URL)
+	s := r.Type + " " + fhir.Cut(r.URL)
 	if r.Version != "" {
-		s += "|" + cut(r.Version)
+		s += "|" + fhir.Cut(r.Version)
 	}
 	return s
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 )
 
@@ -28,7 +29,7 @@ func (e *DefinitionError) Error() string {
 		s = e.Resource.File + ": " + s
 	}
 	if e.Element != "" {
-		s += ": element " + cut(e.Element)
+		s += ": element " + fhir.Cut(e.Element)
 	}
 	return s + ": " + e.Reason
 }
@@ -151,7 +152,7 @@ func (r *Registry) addGlobals(res Resource) error {
 	for _, g := range guide.Global {
 		t, ok := r4.TypeByName(g.Type)
 		if !ok {
-			return fmt.Errorf("global profile %s: unknown type '%s'", cut(g.Profile), cut(g.Type))
+			return fmt.Errorf("global profile %s: unknown type '%s'", fhir.Cut(g.Profile), fhir.Cut(g.Type))
 		}
 		if !slices.Contains(r.globals[t], g.Profile) {
 			r.globals[t] = append(r.globals[t], g.Profile)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/fhir/ucum"
 )
@@ -272,7 +273,7 @@ func (r *Registry) rule(c *Component) (*rule, error) {
 			s = &ValueSet{URL: url} // not known: what is in it cannot be told
 		}
 		if s.compiling {
-			return out, fmt.Errorf("it imports %s, which imports it", cut(url))
+			return out, fmt.Errorf("it imports %s, which imports it", fhir.Cut(url))
 		}
 		out.sets = append(out.sets, s)
 	}

@@ -7,6 +7,8 @@ package xhtml
 import (
 	"bytes"
 	"unicode/utf8"
+
+	"github.com/fhirlake/fhirlake/fhir"
 )
 
 // Checker checks narratives, one after the other: it goes over the text once and
@@ -64,7 +66,7 @@ func (x *Checker) Check(text []byte) string {
 
 func (x *Checker) fail(before string, value []byte, after string) {
 	if x.why == "" {
-		x.why = before + cut(value) + after
+		x.why = before + fhir.Cut(value) + after
 	}
 }
 
@@ -130,20 +132,6 @@ var nameByte = func() (t [256]bool) {
 	}
 	return t
 }()
-
-const maxQuoted = 80 // bytes of the text in a message
-
-// cut shortens a part of the text for a message, at a character's edge.
-func cut(b []byte) string {
-	if len(b) <= maxQuoted {
-		return string(b)
-	}
-	n := maxQuoted
-	for n > maxQuoted-utf8.UTFMax && !utf8.RuneStart(b[n]) {
-		n--
-	}
-	return string(b[:n]) + "..."
-}
 
 // isCharacter tells whether number, decimal or x and hexadecimal, is that of a
 // character of XML (XML 1.0, 2.2).
@@ -226,7 +214,7 @@ func (x *Checker) endTag() {
 	}
 	last := len(x.open) - 1
 	if want := x.name(x.open[last]); !bytes.Equal(name, want) {
-		x.fail("element '", name, "' is closed where '"+cut(want)+"' is open")
+		x.fail("element '", name, "' is closed where '"+fhir.Cut(want)+"' is open")
 		return
 	}
 	x.open = x.open[:last]
@@ -316,7 +304,7 @@ func (x *Checker) attribute(element []byte) {
 	}
 	for _, a := range x.attrs {
 		if bytes.Equal(x.name(a), name) {
-			x.fail("attribute '", name, "' occurs twice in a '"+cut(element)+"'")
+			x.fail("attribute '", name, "' occurs twice in a '"+fhir.Cut(element)+"'")
 		}
 	}
 	x.attrs = append(x.attrs, word)

@@ -56,10 +56,10 @@ func TestNarrativesOfTheExamples(t *testing.T) {
 	var x Checker
 	for _, div := range divs(t) {
 		if why := x.Check(div); why != "" {
-			t.Errorf("%s: %s", cut(div), why)
+			t.Errorf("%s: %s", fhir.Cut(div), why)
 		}
 		if err := wellFormed(div); err != nil {
-			t.Errorf("%s: %v", cut(div), err)
+			t.Errorf("%s: %v", fhir.Cut(div), err)
 		}
 	}
 }

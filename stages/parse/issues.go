@@ -12,7 +12,6 @@ import (
 
 const (
 	maxIssues = 100
-	maxQuoted = 80 // bytes of a value in a message
 )
 
 // add records an issue at offset i of element e, which is the next node to come,
@@ -62,7 +61,7 @@ func (p *Parser) badNumber(i, j int) int {
 
 // value reports the value text of element e, which is at i.
 func (p *Parser) value(i int, e r4.ElementID, text []byte, format string, args ...any) {
-	p.add(fhir.Error, fhir.CodeValue, i, e, "'%s' "+format, append([]any{cut(text)}, args...))
+	p.add(fhir.Error, fhir.CodeValue, i, e, "'%s' "+format, append([]any{fhir.Cut(text)}, args...))
 }
 
 // wrongKind reports that the value at i is not what element e wants, and reads it.
@@ -169,12 +168,12 @@ func (p *Parser) unknown(i, at int) {
 	key := string(p.unescaped(p.d[i+1 : end]))
 	for c := uint32(at) + 1; c < uint32(len(p.nodes)); c = after(p.nodes, c) {
 		if p.nodes[c].Flags&fhir.FlagUnknown != 0 && string(p.unescaped(keyBefore(p.d, &p.nodes[c]))) == key {
-			p.structure(i, 0, "element '%s' occurs twice", cut([]byte(key)))
+			p.structure(i, 0, "element '%s' occurs twice", fhir.Cut([]byte(key)))
 			return
 		}
 	}
 	typ := p.nodes[at].Type
-	p.structure(i, 0, "unknown element '%s'%s", cut([]byte(key)), suggestElement(typ, key))
+	p.structure(i, 0, "unknown element '%s'%s", fhir.Cut([]byte(key)), suggestElement(typ, key))
 }
 
 // keyBefore gives the text of the key whose value is n: the first quote to the
@@ -278,16 +277,4 @@ func (p *Parser) quote(i int) string {
 		return fmt.Sprintf("byte 0x%02x", p.d[i])
 	}
 	return string(r)
-}
-
-// cut shortens a value for a message, at a character's edge.
-func cut(b []byte) string {
-	if len(b) <= maxQuoted {
-		return string(b)
-	}
-	n := maxQuoted
-	for n > maxQuoted-utf8.UTFMax && !utf8.RuneStart(b[n]) {
-		n--
-	}
-	return string(b[:n]) + "..."
 }

@@ -150,7 +150,7 @@ func (p *Parser) resource(i int, e r4.ElementID) int {
 	case !ok:
 		p.structure(i, e, "no resourceType; expected the name of a resource type")
 	default:
-		p.structure(i, e, "unknown resource type '%s'%s", cut(name), suggestType(name))
+		p.structure(i, e, "unknown resource type '%s'%s", fhir.Cut(name), suggestType(name))
 	}
 	return p.untyped(i, fhir.FlagUnknown)
 }

@@ -221,7 +221,7 @@ func (p *Parser) checkText(i int, v []byte, e r4.ElementID, m *member) {
 			p.value(i, e, v, "is not a valid code; expected no white space but single ones inside")
 		} else if m.codes != 0 && !r4.CodeSetAt(m.codes).Contains(v) {
 			p.add(fhir.Error, fhir.CodeUnknown, i, e, "code '%s' is not in the required value set %s%s",
-				[]any{cut(v), r4.ElementAt(e).Binding.ValueSet, suggestCode(m.codes, v)})
+				[]any{fhir.Cut(v), r4.ElementAt(e).Binding.ValueSet, suggestCode(m.codes, v)})
 		}
 	case r4.PrimitiveURI, r4.PrimitiveURL, r4.PrimitiveCanonical:
 		if bytes.ContainsAny(v, " \t\r\n") {

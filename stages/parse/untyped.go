@@ -118,7 +118,7 @@ func (p *Parser) duplicates(first int) {
 	slices.SortStableFunc(keys, func(a, b span) int { return bytes.Compare(value(a), value(b)) })
 	for k := 1; k < len(keys); k++ {
 		if v := value(keys[k]); bytes.Equal(v, value(keys[k-1])) {
-			p.structure(int(keys[k].start)-1, 0, "element '%s' occurs twice", cut(v))
+			p.structure(int(keys[k].start)-1, 0, "element '%s' occurs twice", fhir.Cut(v))
 		}
 	}
 }

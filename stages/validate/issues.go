@@ -2,7 +2,6 @@ package validate
 
 import (
 	"fmt"
-	"unicode/utf8"
 
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/r4"
@@ -11,7 +10,6 @@ import (
 const (
 	maxIssues   = 100
 	maxWarnings = 50 // of these, so that there is room for errors
-	maxQuoted   = 80 // bytes of a value in a message
 )
 
 // add records an issue of node n.
@@ -96,16 +94,4 @@ func (v *Validator) broken(n fhir.NodeID, c uint16, detail string) {
 }
 
 // quote gives the text of a value for a message.
-func (v *Validator) quote(n fhir.NodeID) string { return cut(v.tree.String(n, nil)) }
-
-// cut shortens a value for a message, at a character's edge.
-func cut(b []byte) string {
-	if len(b) <= maxQuoted {
-		return string(b)
-	}
-	n := maxQuoted
-	for n > maxQuoted-utf8.UTFMax && !utf8.RuneStart(b[n]) {
-		n--
-	}
-	return string(b[:n]) + "..."
-}
+func (v *Validator) quote(n fhir.NodeID) string { return fhir.Cut(v.tree.String(n, nil)) }
