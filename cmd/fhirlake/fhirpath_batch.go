@@ -21,6 +21,7 @@ type fhirpathBatch struct {
 	tree     fhir.Tree
 	ev       *fhirpath.Evaluator
 	programs map[programKey]*fhirpath.Program
+	source   int // bytes of the expressions of programs
 	answer   []byte
 }
 
@@ -31,8 +32,12 @@ type programKey struct {
 	strict     bool
 }
 
-// maxPrograms bounds the programs that are kept. An expression has at most 64 KiB.
-const maxPrograms = 256
+// maxPrograms and maxSource bound the programs that are kept: their number and the
+// bytes of their expressions.
+const (
+	maxPrograms = 256
+	maxSource   = 256 << 10
+)
 
 // fhirpathRequest is one line of the input.
 type fhirpathRequest struct {
@@ -165,10 +170,12 @@ func (b *fhirpathBatch) program(k programKey) (*fhirpath.Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(b.programs) == maxPrograms {
+	if len(b.programs) == maxPrograms || b.source+len(k.expression) > maxSource {
 		clear(b.programs)
+		b.source = 0
 	}
 	b.programs[k] = p
+	b.source += len(k.expression)
 	return p, nil
 }
 
