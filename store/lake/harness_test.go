@@ -92,12 +92,13 @@ type layer struct {
 	builder *snapshot.Builder
 	entries []snapshot.Entry
 	old     map[uint32]*roaring.Bitmap
+	frame   int // bytes of lines that end a frame
 }
 
 var segmentNames atomic.Int64
 
 func newLayer(t testing.TB, l *Lake, base *snapshot.Manifest) *layer {
-	return &layer{t: t, l: l, base: base, old: map[uint32]*roaring.Bitmap{}, builder: snapshot.NewBuilder(l.Snapshot().Dir(), base, func() string {
+	return &layer{frame: 500, t: t, l: l, base: base, old: map[uint32]*roaring.Bitmap{}, builder: snapshot.NewBuilder(l.Snapshot().Dir(), base, func() string {
 		return fmt.Sprintf("segment-%d", segmentNames.Add(1))
 	})}
 }
@@ -112,7 +113,6 @@ func (y *layer) supersede(a snapshot.Address) {
 // add writes one segment of rows of one type, in frames of a few lines.
 func (y *layer) add(rows []row) {
 	y.t.Helper()
-	const perFrame = 7
 	y.builder.Roll(rows[0].typ.String())
 	s := y.builder.Open(rows[0].typ.String())
 	columns, err := s.Create(snapshot.ColumnsFile)
@@ -129,27 +129,29 @@ func (y *layer) add(rows []row) {
 		y.t.Fatal(err)
 	}
 	var frames []snapshot.Frame
-	for from := 0; from < len(rows); from += perFrame {
-		var b []byte
-		part := rows[from:min(from+perFrame, len(rows))]
-		for i, r := range part {
-			b = append(append(b, r.json...), '\n')
-			at := snapshot.Address{Segment: s.Ordinal, Row: uint32(from + i)}
-			if r.stale || r.lost || r.version.Method == delta.Delete {
-				y.supersede(at)
-			}
-			if !r.lost {
-				v := r.version
-				y.entries = append(y.entries, snapshot.Entry{
-					Key: v.Key, Content: v.Content, Address: at, Version: v.Number, Updated: v.Updated, Deleted: v.Method == delta.Delete,
-				})
-			}
+	var b []byte
+	first := 0
+	for i, r := range rows {
+		b = append(append(b, r.json...), '\n')
+		at := snapshot.Address{Segment: s.Ordinal, Row: uint32(i)}
+		if r.stale || r.lost || r.version.Method == delta.Delete {
+			y.supersede(at)
+		}
+		if !r.lost {
+			v := r.version
+			y.entries = append(y.entries, snapshot.Entry{
+				Key: v.Key, Content: v.Content, Address: at, Version: v.Number, Updated: v.Updated, Deleted: v.Method == delta.Delete,
+			})
+		}
+		if len(b) < y.frame && i+1 < len(rows) {
+			continue
 		}
 		c := z.EncodeAll(b, nil)
-		frames = append(frames, snapshot.Frame{Compressed: uint32(len(c)), Uncompressed: uint32(len(b)), Rows: uint32(len(part))})
+		frames = append(frames, snapshot.Frame{Compressed: uint32(len(c)), Uncompressed: uint32(len(b)), Rows: uint32(i + 1 - first)})
 		if _, err := out.Write(c); err != nil {
 			y.t.Fatal(err)
 		}
+		b, first = b[:0], i+1
 	}
 	if _, err := out.Write(snapshot.AppendFrameTables(nil, frames)); err != nil {
 		y.t.Fatal(err)
