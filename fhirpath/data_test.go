@@ -2,12 +2,10 @@ package fhirpath_test
 
 import (
 	"bytes"
-	"compress/gzip"
-	"io"
-	"os"
 	"path/filepath"
 	"testing"
 
+	"github.com/fhirlake/fhirlake/bench/corpus"
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhirpath"
 	"github.com/fhirlake/fhirlake/stages/parse"
@@ -16,20 +14,7 @@ import (
 // readAll parses the first resources of a type of a data set into one tree.
 func readAll(tb testing.TB, set, typ string, limit int) []fhirpath.Focus {
 	tb.Helper()
-	f, err := os.Open(filepath.Join(dataFolder(tb, set), typ+".ndjson.gz"))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	text, err := io.ReadAll(z)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	text = append(text, make([]byte, 16)...)[:len(text)]
+	text := corpus.Read(tb, filepath.Join(corpus.Folder(tb, set), typ+".ndjson.gz"))
 	tree := &fhir.Tree{}
 	tree.Reset(text)
 	p := parse.NewParser()

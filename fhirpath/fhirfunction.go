@@ -9,7 +9,7 @@ import (
 	"github.com/fhirlake/fhirlake/fhir/r4"
 )
 
-// fhirFunctions are those that FHIR adds (R4, 2.1.9.4), and those that know the
+// fhirFunctions are those that FHIR adds (R4, FHIRPath: additional functions), and those that know the
 // model: type, children, descendants.
 var fhirFunctions = map[string]function{
 	"hasValue": {0, 0, func(_ *compiler, e *expr, input *plan) *plan {

@@ -12,7 +12,7 @@ import (
 const resolveKey = "resolve()"
 
 // buildResolve: what each reference leads to: a contained resource, what the hook
-// finds, an entry of the Bundle of the focus (FHIR R4, 2.1.9.4). What is not found
+// finds, an entry of the Bundle of the focus (FHIR R4, FHIRPath). What is not found
 // is left out.
 func buildResolve(c *compiler, e *expr, input *plan) *plan {
 	return fromStep(e, static{many: input.many}, input, resolveKey, func(k cont) cont {

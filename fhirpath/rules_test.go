@@ -29,8 +29,8 @@ func TestRules(t *testing.T) {
 		want                       []string
 	}{
 		{"N1 10.1: the type of each item", twinPatient, "contact.type().name", []string{"BackboneElement", "BackboneElement"}},
-		{"R4 2.1.9.4: getValue of several items", twinPatient, "name.given.getValue()", []string{}},
-		{"R4 2.1.9.4: getValue of one", twinPatient, "birthDate.getValue()", []string{"1974-12-25"}},
+		{"R4: getValue of several items", twinPatient, "name.given.getValue()", []string{}},
+		{"R4: getValue of one", twinPatient, "birthDate.getValue()", []string{"1974-12-25"}},
 		{"N1 5.5.8: a number as text has no exponent", ruleObservation, "value.value.toString()", []string{"0.0000001"}},
 		{"N1 5.5.8: nor has one joined to text", ruleObservation, "value.value & ''", []string{"0.0000001"}},
 		{"N1 6.1.1: a date is no String", twinPatient, "birthDate = '1974-12-25'", []string{"false"}},

@@ -49,7 +49,7 @@ func (s *static) fhirType() r4.TypeID {
 }
 
 // resolveType finds the type that a specifier names. The unqualified name of a
-// FHIR type goes before one of System, as FHIR R4 has it (2.1.9).
+// FHIR type goes before one of System, as FHIR R4 has it (FHIRPath: types).
 func resolveType(name string) (spec typeOf, ok bool) {
 	ns, base, qualified := strings.Cut(name, ".")
 	if !qualified {

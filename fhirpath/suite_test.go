@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fhirlake/fhirlake/bench/corpus"
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/fhirpath"
@@ -108,7 +109,7 @@ type suite struct {
 
 func loadSuite(t *testing.T) *suite {
 	t.Helper()
-	dir := dataFolder(t, "fhirpath-r4")
+	dir := corpus.Folder(t, "fhirpath-r4")
 	b, err := os.ReadFile(filepath.Join(dir, "cases.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -131,25 +132,6 @@ func loadSuite(t *testing.T) *suite {
 		}
 	}
 	return s
-}
-
-// dataFolder finds a folder of test data, or skips the test.
-func dataFolder(tb testing.TB, name string) string {
-	tb.Helper()
-	for _, root := range []string{os.Getenv("FHIRLAKE_TESTDATA"), "../../shared/data"} {
-		if root == "" {
-			continue
-		}
-		dir := filepath.Join(root, name)
-		if _, err := os.Stat(dir); err == nil {
-			return dir
-		}
-	}
-	if os.Getenv("CI") == "true" {
-		tb.Fatalf("no test data %s: set FHIRLAKE_TESTDATA", name)
-	}
-	tb.Skipf("no test data %s: set FHIRLAKE_TESTDATA", name)
-	return ""
 }
 
 func readResource(t *testing.T, path string) fhirpath.Focus {

@@ -11,7 +11,7 @@ import (
 )
 
 // The values of primitive elements and of Quantities convert to System types where
-// an operator or a function wants one (FHIR R4, 2.1.9.1).
+// an operator or a function wants one (FHIR R4, FHIRPath).
 
 // systemKinds gives, by primitive, the System type that it converts to.
 var systemKinds = [...]Kind{

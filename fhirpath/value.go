@@ -97,7 +97,7 @@ func typeName(t r4.TypeID) string {
 }
 
 // HasValue tells whether v is a value of a System type or a primitive element
-// that has one (FHIR R4, 2.1.9: hasValue).
+// that has one (FHIR R4, FHIRPath: hasValue).
 func (v Value) HasValue() bool {
 	switch v.kind {
 	case KindNone, KindTypeInfo:

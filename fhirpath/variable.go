@@ -8,7 +8,7 @@ import (
 )
 
 // constants are the variables that have the same value everywhere (N1, 9 and FHIR
-// R4, 2.1.9.3).
+// R4, FHIRPath: environment variables).
 var constants = map[string]string{
 	"sct":   "http://snomed.info/sct",
 	"loinc": "http://loinc.org",

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fhirlake/fhirlake/bench/corpus"
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/decimal"
 	"github.com/fhirlake/fhirlake/fhir/r4"
@@ -63,7 +64,7 @@ var notAboutExpressions = map[string]string{
 // TestViews evaluates the expressions of the SQL on FHIR suite as its views use
 // them: columns, conditions, loops, constants, and the functions that it adds.
 func TestViews(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(dataFolder(t, "sql-on-fhir-tests"), "*.json"))
+	files, err := filepath.Glob(filepath.Join(corpus.Folder(t, "sql-on-fhir-tests"), "*.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
