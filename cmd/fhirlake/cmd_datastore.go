@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -27,13 +28,11 @@ func newDatastoreCommand(g *globals) *cobra.Command {
 				if args[0] == "" {
 					return usageError("the NAME is empty; see `%s --help`", c.CommandPath())
 				}
-				return withRoot(g, true, func(l *lake) error {
-					d, err := l.catalog.CreateDataStore(catalog.Create{Properties: catalog.Properties{Name: args[0]}})
-					if err != nil {
-						return err
-					}
-					return g.showChanged(c.OutOrStdout(), d)
-				})
+				d, err := createDatastoreWork.run(c, g, nil, args[0])
+				if err != nil {
+					return err
+				}
+				return g.showChanged(c.OutOrStdout(), &d)
 			},
 		},
 		&cobra.Command{
@@ -41,12 +40,12 @@ func newDatastoreCommand(g *globals) *cobra.Command {
 			Example: "  fhirlake datastore describe default --json",
 			Args:    atMostOne,
 			RunE: func(c *cobra.Command, args []string) error {
-				return withRoot(g, false, func(l *lake) error {
+				return withRoot(g, func(l *lake) error {
 					d, err := l.catalog.Find(oneOr(args, g.datastore))
 					if err != nil {
 						return err
 					}
-					return g.showDatastore(c.OutOrStdout(), d)
+					return g.showDatastore(c.OutOrStdout(), &d.Properties)
 				})
 			},
 		},
@@ -55,7 +54,7 @@ func newDatastoreCommand(g *globals) *cobra.Command {
 			Example: "  fhirlake datastore list --json",
 			Args:    exactly(0, "no arguments"),
 			RunE: func(c *cobra.Command, _ []string) error {
-				return withRoot(g, false, func(l *lake) error {
+				return withRoot(g, func(l *lake) error {
 					all, err := l.catalog.DataStores()
 					if err != nil {
 						return err
@@ -69,16 +68,11 @@ func newDatastoreCommand(g *globals) *cobra.Command {
 			Example: "  fhirlake datastore delete research",
 			Args:    exactly(1, "a NAME-OR-ID"),
 			RunE: func(c *cobra.Command, args []string) error {
-				return withRoot(g, true, func(l *lake) error {
-					d, err := l.catalog.Find(args[0])
-					if err != nil {
-						return err
-					}
-					if d, err = l.catalog.DeleteDataStore(d.ID); err != nil {
-						return err
-					}
-					return g.showChanged(c.OutOrStdout(), d)
-				})
+				d, err := deleteDatastoreWork.run(c, g, nil, args[0])
+				if err != nil {
+					return err
+				}
+				return g.showChanged(c.OutOrStdout(), &d)
 			},
 		},
 	)
@@ -107,24 +101,38 @@ func oneOr(args []string, fallback string) string {
 	return fallback
 }
 
-// withRoot calls f with the root open.
-func withRoot(g *globals, exclusive bool, f func(*lake) error) error {
-	l, err := openRoot(g, exclusive)
-	if err != nil {
-		return err
-	}
-	err = f(l)
-	if cerr := l.Close(); err == nil {
-		err = cerr
-	}
-	return err
+// createDatastoreWork makes a data store of a name.
+var createDatastoreWork = work[string, catalog.Properties]{
+	name: "datastore-create",
+	do: func(_ context.Context, l *lake, _ *session, name string) (catalog.Properties, error) {
+		d, err := l.catalog.CreateDataStore(catalog.Create{Properties: catalog.Properties{Name: name}})
+		if err != nil {
+			return catalog.Properties{}, err
+		}
+		return d.Properties, nil
+	},
 }
 
-func (g *globals) showDatastore(out io.Writer, d *catalog.DataStore) error {
+// deleteDatastoreWork deletes the data store of a name or id.
+var deleteDatastoreWork = work[string, catalog.Properties]{
+	name: "datastore-delete",
+	do: func(_ context.Context, l *lake, _ *session, nameOrID string) (catalog.Properties, error) {
+		d, err := l.catalog.Find(nameOrID)
+		if err != nil {
+			return catalog.Properties{}, err
+		}
+		if d, err = l.stores.Delete(d.ID); err != nil {
+			return catalog.Properties{}, err
+		}
+		return d.Properties, nil
+	},
+}
+
+func (g *globals) showDatastore(out io.Writer, d *catalog.Properties) error {
 	if g.json {
 		return printJSON(out, struct {
 			Properties catalog.Properties `json:"DatastoreProperties"`
-		}{d.Properties})
+		}{*d})
 	}
 	_, err := fmt.Fprintf(out, "id        %s\nname      %s\nstatus    %s\ncreated   %s\nendpoint  %s\n",
 		d.ID, d.Name, d.Status, d.CreatedAt.Format("2006-01-02 15:04:05 MST"), d.Endpoint)
@@ -133,7 +141,7 @@ func (g *globals) showDatastore(out io.Writer, d *catalog.DataStore) error {
 
 // showChanged shows a data store that was made or deleted; the API answers these
 // two calls with less than it describes.
-func (g *globals) showChanged(out io.Writer, d *catalog.DataStore) error {
+func (g *globals) showChanged(out io.Writer, d *catalog.Properties) error {
 	if !g.json {
 		return g.showDatastore(out, d)
 	}

@@ -21,7 +21,7 @@ something is damaged. --datastore limits the check to one data store.`,
 		Example: "  fhirlake fsck --json",
 		Args:    exactly(0, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error {
-			return withRoot(g, false, func(l *lake) error {
+			return withRoot(g, func(l *lake) error {
 				id := ""
 				if c.Flags().Changed("datastore") {
 					d, err := l.catalog.Find(g.datastore)

@@ -32,7 +32,7 @@ seed give the same bytes. No real person is in it.`,
 			o.Progress = func(patients, resources, bytes int64) {
 				if time.Since(last) >= m.interval() {
 					last = time.Now()
-					m.show(progress{done: patients, total: int64(o.Patients), bytes: bytes, resources: resources})
+					m.show(progress{Done: patients, Total: int64(o.Patients), Bytes: bytes, Resources: resources})
 				}
 			}
 			st, err := gen.Generate(c.Context(), o)

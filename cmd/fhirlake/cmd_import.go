@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 
 	"github.com/fhirlake/fhirlake/pipeline"
 	"github.com/fhirlake/fhirlake/server/bulk"
+	"github.com/fhirlake/fhirlake/sinks/reject"
 	"github.com/fhirlake/fhirlake/stages/validate"
 )
 
@@ -90,25 +92,35 @@ they are counted, and fhirlake validate shows them.`,
 			if err := f.check(); err != nil {
 				return err
 			}
-			return runImport(c.Context(), c, g, f, args)
+			return runImport(c, g, f, args)
 		},
 	}
 	f.register(c)
 	return c
 }
 
-func runImport(ctx context.Context, c *cobra.Command, g *globals, f *importFlags, inputs []string) error {
-	res, err := importInto(ctx, c, g, f, inputs)
+func runImport(c *cobra.Command, g *globals, f *importFlags, inputs []string) error {
+	limitMemory(int64(f.memory))
+	p := importParams{
+		Datastore: g.datastore, Inputs: inputs, Report: f.report,
+		Level: f.level, Workers: f.workers, Memory: int64(f.memory),
+	}
+	var stdin io.Reader
+	if slices.Contains(inputs, "-") {
+		stdin = c.InOrStdin()
+	}
+	done, err := importWork.run(c, g, stdin, p)
 	if err != nil {
 		return err
 	}
+	res := summarize(done)
 	if g.json {
 		if err := printJSON(c.OutOrStdout(), res); err != nil {
 			return err
 		}
 	} else {
 		var summary strings.Builder
-		printImport(&summary, c.ErrOrStderr(), res, f.report)
+		printImport(&summary, c.ErrOrStderr(), res, done.Sample, f.report)
 		if _, err := io.WriteString(c.OutOrStdout(), summary.String()); err != nil {
 			return fmt.Errorf("the import is done, but its summary could not be written: %w", err)
 		}
@@ -117,6 +129,76 @@ func runImport(ctx context.Context, c *cobra.Command, g *globals, f *importFlags
 		return exitError{code: exitRejected}
 	}
 	return nil
+}
+
+// importParams say what to import; Memory is in bytes.
+type importParams struct {
+	Datastore string         `json:"datastore"`
+	Inputs    []string       `json:"inputs"`
+	Report    string         `json:"report,omitempty"`
+	Level     validate.Level `json:"level"`
+	Workers   int            `json:"workers"`
+	Memory    int64          `json:"memory"`
+}
+
+// importDone is the result of the job and of the process that ran it.
+type importDone struct {
+	*bulk.ImportResult
+	Sample       []reject.Reject `json:"sample"`
+	PeakRSSBytes int64           `json:"peakRSSBytes"`
+}
+
+var importWork = work[importParams, importDone]{
+	name: "import",
+	do: func(ctx context.Context, l *lake, s *session, p importParams) (importDone, error) {
+		d, err := l.catalog.Use(p.Datastore)
+		if err != nil {
+			return importDone{}, err
+		}
+		if s.memory > 0 {
+			p.Memory = min(p.Memory, s.memory)
+		}
+		end, err := l.stores.BeginJob(ctx, d.ID, func() { s.note("waiting for another job to end") })
+		if err != nil {
+			return importDone{}, err
+		}
+		defer end()
+		monitor := &pipeline.Monitor{}
+		stop := s.watch(func() progress { return progressOf(monitor.Figures()) })
+		defer stop()
+		if l.meters != nil {
+			defer l.meters.Import(monitor)()
+		}
+		res, err := bulk.Import(ctx, bulk.ImportOptions{
+			Root: l.root, Catalog: l.catalog, Datastore: d,
+			Inputs: p.Inputs, Stdin: s.stdin, Report: p.Report,
+			Level:   p.Level,
+			Workers: p.Workers, Memory: p.Memory / 4, Monitor: monitor,
+		})
+		if err != nil {
+			return importDone{}, err
+		}
+		return importDone{res, res.Sample, peakRSS()}, nil
+	},
+	abroad: func(p importParams) (importParams, error) {
+		paths, err := absolute(append([]string{p.Report}, p.Inputs...))
+		if err != nil {
+			return p, err
+		}
+		p.Report, p.Inputs = paths[0], paths[1:]
+		return p, nil
+	},
+	home: func(p importParams, done importDone) importDone {
+		name := relative(p.Inputs)
+		for i := range done.Sample {
+			done.Sample[i].Pos.File = name(done.Sample[i].Pos.File)
+		}
+		return done
+	},
+}
+
+func progressOf(f pipeline.Figures) progress {
+	return progress{Done: f.Read, Total: f.Total, Bytes: f.Bytes, Resources: f.Records, Rejected: f.Rejected}
 }
 
 // importSummary is the result of the command: the job's and the process's.
@@ -128,31 +210,12 @@ type importSummary struct {
 	PeakRSSBytes       int64   `json:"peakRSSBytes"`
 }
 
-func importInto(ctx context.Context, c *cobra.Command, g *globals, f *importFlags, inputs []string) (*importSummary, error) {
-	limitMemory(int64(f.memory))
-	lake, err := openOwned(g)
-	if err != nil {
-		return nil, err
-	}
-	defer lake.Close()
-	monitor := &pipeline.Monitor{}
-	stop := watch(c.ErrOrStderr(), monitor)
-	defer stop()
-	res, err := bulk.Import(ctx, bulk.ImportOptions{
-		Root: lake.root, Catalog: lake.catalog, Datastore: lake.datastore,
-		Inputs: inputs, Stdin: c.InOrStdin(), Report: f.report,
-		Level:   f.level,
-		Workers: f.workers, Memory: int64(f.memory) / 4, Monitor: monitor,
-	})
-	stop()
-	if err != nil {
-		return nil, err
-	}
-	s := &importSummary{ImportResult: res, PeakRSSBytes: peakRSS()}
+func summarize(done importDone) *importSummary {
+	s := &importSummary{ImportResult: done.ImportResult, PeakRSSBytes: done.PeakRSSBytes}
 	s.Seconds = time.Since(started).Seconds()
-	s.MegabytesPerSecond = float64(res.Bytes) / 1e6 / s.Seconds
-	s.ResourcesPerSecond = float64(res.Resources) / s.Seconds
-	return s, nil
+	s.MegabytesPerSecond = float64(s.Bytes) / 1e6 / s.Seconds
+	s.ResourcesPerSecond = float64(s.Resources) / s.Seconds
+	return s
 }
 
 // limitMemory makes the collector keep the Go heap well below the budget: code,
@@ -164,36 +227,7 @@ func limitMemory(budget int64) {
 	}
 }
 
-// watch shows progress until stop is called; calling it again does nothing.
-func watch(out io.Writer, monitor *pipeline.Monitor) (stop func()) {
-	m := newMeter(out)
-	done, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		t := time.NewTicker(m.interval())
-		defer t.Stop()
-		for {
-			select {
-			case <-done:
-				m.clear()
-				return
-			case <-t.C:
-				fig := monitor.Figures()
-				m.show(progress{done: fig.Read, total: fig.Total, bytes: fig.Bytes, resources: fig.Records, rejected: fig.Rejected})
-			}
-		}
-	}()
-	called := false
-	return func() {
-		if !called {
-			called = true
-			close(done)
-			<-ended
-		}
-	}
-}
-
-func printImport(out, errs io.Writer, s *importSummary, report string) {
+func printImport(out, errs io.Writer, s *importSummary, sample []reject.Reject, report string) {
 	fmt.Fprintf(out, "%s resources, %s from %s files in %.1f s: %.0f MB/s, %s resources/s, peak memory %s\n",
 		formatCount(s.Resources), formatBytes(s.Bytes), formatCount(s.Files), s.Seconds,
 		s.MegabytesPerSecond, formatCount(int64(s.ResourcesPerSecond)), formatBytes(s.PeakRSSBytes))
@@ -214,10 +248,10 @@ func printImport(out, errs io.Writer, s *importSummary, report string) {
 	if s.Rejected == 0 {
 		return
 	}
-	for _, r := range s.Sample {
+	for _, r := range sample {
 		fmt.Fprintf(errs, "%s: %s: %s\n", r.Pos, r.Issue.Expression, r.Issue.Diagnostics)
 	}
-	if n := s.Rejected - int64(len(s.Sample)); n > 0 {
+	if n := s.Rejected - int64(len(sample)); n > 0 {
 		fmt.Fprintf(errs, "... and %s more\n", formatCount(n))
 	}
 	if report == "" {

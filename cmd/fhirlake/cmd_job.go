@@ -42,7 +42,7 @@ func newJobCommand(g *globals) *cobra.Command {
 			Example: "  fhirlake job describe 0123456789abcdef0123456789abcdef",
 			Args:    exactly(1, "a JOB-ID"),
 			RunE: func(c *cobra.Command, args []string) error {
-				return withRoot(g, false, func(l *lake) error {
+				return withRoot(g, func(l *lake) error {
 					j, err := l.catalog.Job(args[0])
 					if err != nil {
 						return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -44,39 +45,68 @@ fault, none.`,
 		Example: "  fhirlake profile add hl7.fhir.us.core-3.1.0.tgz\n  fhirlake profile add profiles/",
 		Args:    atLeast(1, "FILE, FOLDER or PACKAGE.tgz"),
 		RunE: func(c *cobra.Command, args []string) error {
-			return withRoot(g, true, func(l *lake) error {
-				reg, err := profilestore.Load(l.root)
-				if err != nil {
-					return err
-				}
-				before := reg.Len()
-				changed := 0
-				err = profile.Read(args, func(res profile.Resource) error {
-					did, err := reg.Add(res)
-					if did {
-						changed++
-					}
-					return err
-				})
-				if err != nil {
-					return err
-				}
-				notes, err := faultless(reg)
-				if err != nil {
-					return err
-				}
-				if changed > 0 {
-					if err := profilestore.Save(l.root, reg.Resources()); err != nil {
-						return err
-					}
-				}
-				for _, n := range notes {
-					fmt.Fprintf(c.ErrOrStderr(), "note: %v\n", n)
-				}
-				return g.showAdded(c.OutOrStdout(), reg.Len()-before, changed-(reg.Len()-before), reg.Len())
-			})
+			a, err := addProfilesWork.run(c, g, nil, args)
+			if err != nil {
+				return err
+			}
+			return g.showAdded(c.OutOrStdout(), a)
 		},
 	}
+}
+
+// added is what `profile add` did.
+type added struct {
+	Added       int `json:"added"`
+	Replaced    int `json:"replaced"`
+	Definitions int `json:"definitions"`
+}
+
+// addProfilesWork adds the definitions in files.
+var addProfilesWork = work[[]string, added]{
+	name:   "profile-add",
+	abroad: absolute,
+	do: func(_ context.Context, l *lake, s *session, files []string) (added, error) {
+		reg, err := profilestore.Load(l.root)
+		if err != nil {
+			return added{}, err
+		}
+		before := reg.Len()
+		changed := 0
+		err = profile.Read(files, func(res profile.Resource) error {
+			did, err := reg.Add(res)
+			if did {
+				changed++
+			}
+			return err
+		})
+		if err != nil {
+			return added{}, err
+		}
+		notes, err := faultless(reg)
+		if err != nil {
+			return added{}, err
+		}
+		if changed > 0 {
+			if err := l.saveProfiles(reg.Resources()); err != nil {
+				return added{}, err
+			}
+		}
+		for _, n := range notes {
+			s.note(fmt.Sprintf("note: %v", n))
+		}
+		return added{reg.Len() - before, changed - (reg.Len() - before), reg.Len()}, nil
+	},
+}
+
+// saveProfiles makes the definitions those of the root and has those know who use them.
+func (l *lake) saveProfiles(list []profile.Resource) error {
+	if err := profilestore.Save(l.root, list); err != nil {
+		return err
+	}
+	if l.profilesChanged != nil {
+		return l.profilesChanged()
+	}
+	return nil
 }
 
 // faultless checks all definitions; the error lists what is wrong in them, the
@@ -93,15 +123,11 @@ func faultless(reg *profile.Registry) (notes []error, err error) {
 	return nil, fmt.Errorf("nothing was changed: %w", errors.Join(faults...))
 }
 
-func (g *globals) showAdded(out io.Writer, added, replaced, total int) error {
+func (g *globals) showAdded(out io.Writer, a added) error {
 	if g.json {
-		return printJSON(out, struct {
-			Added       int `json:"added"`
-			Replaced    int `json:"replaced"`
-			Definitions int `json:"definitions"`
-		}{added, replaced, total})
+		return printJSON(out, a)
 	}
-	_, err := fmt.Fprintf(out, "%d added, %d replaced; there are %d definitions\n", added, replaced, total)
+	_, err := fmt.Fprintf(out, "%d added, %d replaced; there are %d definitions\n", a.Added, a.Replaced, a.Definitions)
 	return err
 }
 
@@ -119,7 +145,7 @@ func newProfileList(g *globals) *cobra.Command {
 		Example: "  fhirlake profile list --json",
 		Args:    exactly(0, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error {
-			return withRoot(g, false, func(l *lake) error {
+			return withRoot(g, func(l *lake) error {
 				reg, err := profilestore.Load(l.root)
 				if err != nil {
 					return err
@@ -153,43 +179,56 @@ one: URL|VERSION. What other definitions are derived from stays.`,
 		Example: "  fhirlake profile remove http://example.org/StructureDefinition/my-patient",
 		Args:    exactly(1, "a URL"),
 		RunE: func(c *cobra.Command, args []string) error {
-			return withRoot(g, true, func(l *lake) error {
-				reg, err := profilestore.Load(l.root)
-				if err != nil {
-					return err
-				}
-				all := reg.Resources()
-				kept := slices.DeleteFunc(slices.Clone(all), func(res profile.Resource) bool {
-					return res.Canonical() == args[0] || res.URL == args[0]
-				})
-				if len(kept) == len(all) {
-					return fmt.Errorf("no definition has the URL %s; `fhirlake profile list` shows all", args[0])
-				}
-				rest := profile.NewRegistry()
-				for _, res := range kept {
-					if _, err := rest.Add(res); err != nil {
-						return err
-					}
-				}
-				if _, err := faultless(rest); err != nil {
-					return fmt.Errorf("others need %s: %w", args[0], err)
-				}
-				if err := profilestore.Save(l.root, kept); err != nil {
-					return err
-				}
-				return g.showRemoved(c.OutOrStdout(), len(all)-len(kept), len(kept))
-			})
+			r, err := removeProfilesWork.run(c, g, nil, args[0])
+			if err != nil {
+				return err
+			}
+			return g.showRemoved(c.OutOrStdout(), r)
 		},
 	}
 }
 
-func (g *globals) showRemoved(out io.Writer, removed, total int) error {
+// removed is what `profile remove` did.
+type removed struct {
+	Removed     int `json:"removed"`
+	Definitions int `json:"definitions"`
+}
+
+// removeProfilesWork removes the definitions of a canonical URL.
+var removeProfilesWork = work[string, removed]{
+	name: "profile-remove",
+	do: func(_ context.Context, l *lake, _ *session, url string) (removed, error) {
+		reg, err := profilestore.Load(l.root)
+		if err != nil {
+			return removed{}, err
+		}
+		all := reg.Resources()
+		kept := slices.DeleteFunc(slices.Clone(all), func(res profile.Resource) bool {
+			return res.Canonical() == url || res.URL == url
+		})
+		if len(kept) == len(all) {
+			return removed{}, fmt.Errorf("no definition has the URL %s; `fhirlake profile list` shows all", url)
+		}
+		rest := profile.NewRegistry()
+		for _, res := range kept {
+			if _, err := rest.Add(res); err != nil {
+				return removed{}, err
+			}
+		}
+		if _, err := faultless(rest); err != nil {
+			return removed{}, fmt.Errorf("others need %s: %w", url, err)
+		}
+		if err := l.saveProfiles(kept); err != nil {
+			return removed{}, err
+		}
+		return removed{len(all) - len(kept), len(kept)}, nil
+	},
+}
+
+func (g *globals) showRemoved(out io.Writer, r removed) error {
 	if g.json {
-		return printJSON(out, struct {
-			Removed     int `json:"removed"`
-			Definitions int `json:"definitions"`
-		}{removed, total})
+		return printJSON(out, r)
 	}
-	_, err := fmt.Fprintf(out, "%d removed; there are %d definitions\n", removed, total)
+	_, err := fmt.Fprintf(out, "%d removed; there are %d definitions\n", r.Removed, r.Definitions)
 	return err
 }

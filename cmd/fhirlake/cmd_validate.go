@@ -131,7 +131,7 @@ func (f *validateFlags) options(g *globals) (validate.Options, error) {
 // registry reads the definitions of the root, if there is one, and of --definitions.
 func (f *validateFlags) registry(g *globals) (*profile.Registry, error) {
 	var known *profile.Registry
-	err := withRoot(g, false, func(l *lake) (err error) {
+	err := withRoot(g, func(l *lake) (err error) {
 		known, err = profilestore.Load(l.root)
 		return err
 	})

@@ -15,6 +15,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/fhirlake/fhirlake/server/httpd"
+	"github.com/fhirlake/fhirlake/server/owner"
 )
 
 // started is as near to the start of the process as Go code gets; rates count
@@ -54,12 +57,24 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if errors.As(err, &code) && code.err == nil {
 		return code.code
 	}
-	if ctx.Err() != nil {
+	if ctx.Err() != nil && !toldHowItEnded(err) {
 		err = errors.New("interrupted; nothing was changed")
 	}
 	fmt.Fprintf(stderr, "fhirlake: %v\n", err)
+	return codeOf(err)
+}
+
+// toldHowItEnded tells whether an error says what an interrupt has led to.
+func toldHowItEnded(err error) bool {
+	var unavailable *owner.UnavailableError
+	return errors.As(err, &unavailable) || errors.Is(err, httpd.ErrCutOff)
+}
+
+// codeOf is the exit code of a command that ends with this error.
+func codeOf(err error) int {
+	var code exitError
 	switch {
-	case code.code != 0:
+	case errors.As(err, &code) && code.code != 0:
 		return code.code
 	case isUsage(err):
 		return exitUsage
@@ -136,6 +151,7 @@ rejected records.`,
 	p.StringVar(&g.datastore, "datastore", "default", "name or id of the data store; the one named default is made on first use")
 	p.BoolVar(&g.json, "json", false, "machine-readable result: the last line of standard output is one JSON object")
 	c.AddCommand(
+		newServeCommand(g),
 		newImportCommand(g),
 		newSQLCommand(g),
 		newValidateCommand(g),

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/term"
@@ -12,10 +13,11 @@ import (
 
 // progress is one look at long work.
 type progress struct {
-	done, total int64 // bytes of input; total 0 when unknown
-	bytes       int64 // uncompressed
-	resources   int64
-	rejected    int64
+	Done      int64 `json:"done"`  // bytes of input
+	Total     int64 `json:"total"` // bytes of input; 0 when unknown
+	Bytes     int64 `json:"bytes"` // uncompressed
+	Resources int64 `json:"resources"`
+	Rejected  int64 `json:"rejected"`
 }
 
 // meter shows progress: a live bar on a terminal, else a line every few
@@ -59,13 +61,13 @@ func (m *meter) show(p progress) {
 	if elapsed <= 0 {
 		return
 	}
-	s := fmt.Sprintf("%s  %.0f MB/s  %s resources  %s/s", formatBytes(p.bytes), float64(p.bytes)/1e6/elapsed,
-		formatCount(p.resources), formatCount(int64(float64(p.resources)/elapsed)))
-	if p.rejected > 0 {
-		s += fmt.Sprintf("  %s rejected", formatCount(p.rejected))
+	s := fmt.Sprintf("%s  %.0f MB/s  %s resources  %s/s", formatBytes(p.Bytes), float64(p.Bytes)/1e6/elapsed,
+		formatCount(p.Resources), formatCount(int64(float64(p.Resources)/elapsed)))
+	if p.Rejected > 0 {
+		s += fmt.Sprintf("  %s rejected", formatCount(p.Rejected))
 	}
-	if p.total > 0 && p.done > 0 {
-		share := min(float64(p.done)/float64(p.total), 1)
+	if p.Total > 0 && p.Done > 0 {
+		share := min(float64(p.Done)/float64(p.Total), 1)
 		left := time.Duration(elapsed * (1 - share) / share * float64(time.Second))
 		s = fmt.Sprintf("%3.0f%%  %s  ETA %s", share*100, s, left.Round(time.Second))
 		if m.live {
@@ -99,4 +101,37 @@ func (m *meter) clear() {
 		fmt.Fprint(m.out, "\r\x1b[K")
 		m.drawn = false
 	}
+}
+
+// watch shows the progress until stop is called; calling it again does nothing.
+func watch(out io.Writer, now func() progress) (stop func()) {
+	m := newMeter(out)
+	end := every(m.interval(), func() { m.show(now()) })
+	return sync.OnceFunc(func() {
+		end()
+		m.clear()
+	})
+}
+
+// every calls f at an interval, in one goroutine, until stop is called, which waits for
+// a call that is under way.
+func every(interval time.Duration, f func()) (stop func()) {
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		t := time.NewTicker(interval)
+		defer t.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-t.C:
+				f()
+			}
+		}
+	}()
+	return sync.OnceFunc(func() {
+		close(done)
+		<-ended
+	})
 }

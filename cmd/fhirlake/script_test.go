@@ -38,6 +38,11 @@ var update = flag.Bool("update", false, "rewrite what scripts compare with")
 //	                      one file that matches
 //	tree DIR FILE         writes the names and contents of all files below DIR to FILE
 //	await FILE            waits until another process has written FILE
+//	serve FLAGS...        starts a server on a free port, $ADDRESS, that ends with the script
+//	ready                 waits until the server is ready
+//	get PATH              asks it; stdout is the status and the body
+//	send METHOD PATH [FILE [TYPE]]  likewise, with the file as body
+//	stop INT|TERM         ends it with a signal; stdout is its log
 //
 // and the conditions [ordinary], [unshare] and [full] for what the machine allows.
 func TestScripts(t *testing.T) {
@@ -47,6 +52,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		UpdateScripts:       *update,
 		Condition:           condition,
+		Setup:               setUpServer,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":    exits,
 			"ordinary": ordinary,
@@ -65,6 +71,11 @@ func TestScripts(t *testing.T) {
 			"damage": damage,
 			"tree":   tree,
 			"await":  await,
+			"serve":  serveCommand,
+			"ready":  readyCommand,
+			"get":    getCommand,
+			"send":   sendCommand,
+			"stop":   stopCommand,
 		},
 	})
 }
