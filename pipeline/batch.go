@@ -46,7 +46,7 @@ type Record struct {
 	Version uint32    // versionId to store, from 1
 
 	// The current version of the same resource as of the job's start.
-	Replaces    bool   // there is one
+	Replaces    bool   // the snapshot has a row of it that counts as current
 	BaseSegment uint32 // its address: ordinal of the segment
 	BaseRow     uint32 // and row in it
 

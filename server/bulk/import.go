@@ -29,6 +29,7 @@ import (
 	"github.com/fhirlake/fhirlake/stages/validate"
 	"github.com/fhirlake/fhirlake/stages/validate/profiles"
 	"github.com/fhirlake/fhirlake/store/catalog"
+	"github.com/fhirlake/fhirlake/store/lake"
 	profilestore "github.com/fhirlake/fhirlake/store/profiles"
 	"github.com/fhirlake/fhirlake/store/root"
 	"github.com/fhirlake/fhirlake/store/snapshot"
@@ -40,6 +41,9 @@ type ImportOptions struct {
 	Root      *root.Root
 	Catalog   *catalog.Catalog
 	Datastore *catalog.DataStore
+	// Lake is the data store when others may write to it, or wrote to it since the last
+	// fold; nil when only imports ever did. Nobody else publishes in it meanwhile.
+	Lake *lake.Lake
 
 	Inputs []string  // files, folders, globs, "-" for Stdin
 	Stdin  io.Reader //
@@ -125,6 +129,9 @@ func newImport(o ImportOptions) (*importJob, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Lake != nil {
+		store = o.Lake.Snapshot()
+	}
 	if err := o.checkNotLost(store); err != nil {
 		return nil, err
 	}
@@ -186,25 +193,17 @@ func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult
 			src.Close()
 		}
 	}()
-	base, release, err := j.store.Current()
+	start, err := j.begin()
 	if err != nil {
 		return nil, err
 	}
-	defer release()
-	index, err := snapshot.OpenIndex(j.store.Dir(), base)
-	if err != nil {
-		return nil, err
-	}
-	defer index.Close()
+	defer start.close()
+	base := start.base
 	secret, err := hex.DecodeString(j.Datastore.HashKey)
 	if err != nil {
 		return nil, fmt.Errorf("data store %s: the hash key is not hexadecimal", j.Datastore.ID)
 	}
-	var versions identify.Versions
-	if !index.Empty() {
-		versions = indexVersions{index}
-	}
-	identifier, err := identify.New(secret, versions)
+	identifier, err := identify.New(secret, start.versions)
 	if err != nil {
 		return nil, err
 	}
@@ -257,10 +256,10 @@ func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult
 	if settled.Entries == 0 {
 		return res, nil
 	}
-	m, err := j.store.Publish(builder, snapshot.PublishOptions{
+	m, err := start.publish(snapshot.PublishOptions{
 		JobID: j.job.ID, Now: j.now, IDs: settled.IDs, Entries: settled.Entries,
 		Superseded: settled.Superseded, KeepVersions: true,
-	})
+	}, builder, &corrector{job: j, stages: []pipeline.Stage{parse.New(), validator}, secret: secret, number: base.Number + 1})
 	if err != nil {
 		return nil, err
 	}
@@ -385,38 +384,4 @@ func (j *importJob) writeReportManifest(res *ImportResult) error {
 		return fmt.Errorf("write report: %w", err)
 	}
 	return reject.WriteManifest(j.Report, append(b, '\n'))
-}
-
-// indexVersions lets the identify stage ask the id indexes.
-type indexVersions struct{ index *snapshot.Index }
-
-func (v indexVersions) NewLookup() func([][2]uint64, []identify.Version) error {
-	var (
-		lookup  = v.index.NewLookup()
-		keys    []snapshot.Key
-		entries []snapshot.Entry
-		found   []bool
-	)
-	return func(ks [][2]uint64, versions []identify.Version) error {
-		keys = keys[:0]
-		for _, k := range ks {
-			keys = append(keys, k)
-		}
-		if cap(entries) < len(ks) {
-			entries, found = make([]snapshot.Entry, len(ks)), make([]bool, len(ks))
-		}
-		entries, found = entries[:len(ks)], found[:len(ks)]
-		if err := lookup.Latest(keys, entries, found); err != nil {
-			return err
-		}
-		for i, e := range entries {
-			if found[i] {
-				versions[i] = identify.Version{
-					Content: e.Content, Number: e.Version, Deleted: e.Deleted,
-					Segment: e.Address.Segment, Row: e.Address.Row,
-				}
-			}
-		}
-		return nil
-	}
 }

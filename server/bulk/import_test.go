@@ -26,15 +26,15 @@ import (
 
 var clock = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-// lake is a root of a test with its default data store.
-type lake struct {
+// fixture is a root of a test with its default data store.
+type fixture struct {
 	t     *testing.T
 	opts  ImportOptions
 	store *snapshot.Store
 }
 
 // newLake opens a fresh root whose ids and keys do not depend on chance.
-func newLake(t *testing.T) *lake {
+func newLake(t *testing.T) *fixture {
 	t.Helper()
 	r, err := root.Open(filepath.Join(t.TempDir(), "lake"), root.Options{Exclusive: true})
 	if err != nil {
@@ -53,14 +53,14 @@ func newLake(t *testing.T) *lake {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &lake{t: t, store: s, opts: ImportOptions{
+	return &fixture{t: t, store: s, opts: ImportOptions{
 		Root: r, Catalog: c, Datastore: d,
 		Now: func() time.Time { return clock }, NewID: SeededUUIDs([32]byte{1}),
 	}}
 }
 
 // load imports inputs and fails the test on an error.
-func (l *lake) load(inputs ...string) *ImportResult {
+func (l *fixture) load(inputs ...string) *ImportResult {
 	l.t.Helper()
 	res, err := l.try(l.opts, inputs...)
 	if err != nil {
@@ -69,13 +69,13 @@ func (l *lake) load(inputs ...string) *ImportResult {
 	return res
 }
 
-func (l *lake) try(o ImportOptions, inputs ...string) (*ImportResult, error) {
+func (l *fixture) try(o ImportOptions, inputs ...string) (*ImportResult, error) {
 	o.Inputs = inputs
 	return Import(context.Background(), o)
 }
 
 // current gives every current resource as "Type/id" to its stored line.
-func (l *lake) current() map[string]string {
+func (l *fixture) current() map[string]string {
 	l.t.Helper()
 	m, release, err := l.store.Current()
 	if err != nil {

@@ -24,7 +24,7 @@ import (
 )
 
 // minimal imports inputs as validation level minimal does, with a report in l.
-func (l *lake) minimal(inputs ...string) *ImportResult {
+func (l *fixture) minimal(inputs ...string) *ImportResult {
 	l.t.Helper()
 	l.opts.Level = validate.Minimal
 	if l.opts.Report == "" {
@@ -40,7 +40,7 @@ type row struct {
 }
 
 // rows gives every row of the data store, current or not.
-func (l *lake) rows() []row {
+func (l *fixture) rows() []row {
 	l.t.Helper()
 	m, release, err := l.store.Current()
 	if err != nil {
@@ -71,7 +71,7 @@ func (l *lake) rows() []row {
 
 // issues gives what is kept beside the rows, by address, and how many issues that is
 // of the rows that are current. Some are read by their address, too.
-func (l *lake) issues() (kept map[snapshot.Address][]fhir.Issue, current int) {
+func (l *fixture) issues() (kept map[snapshot.Address][]fhir.Issue, current int) {
 	l.t.Helper()
 	m, release, err := l.store.Current()
 	if err != nil {
@@ -158,7 +158,7 @@ func reported(t *testing.T, report, folder string) map[string]map[int64]failure 
 // rejected is stored, every byte of it, with a row in SQL, and what is in the third
 // folder of the report has its issues beside it and no other. It gives the rejected
 // lines as file:line.
-func checkMinimal(t *testing.T, l *lake, files ...string) (rejected []string) {
+func checkMinimal(t *testing.T, l *fixture, files ...string) (rejected []string) {
 	t.Helper()
 	res := l.minimal(files...)
 	failed, flawed := reported(t, l.opts.Report, reject.Failure), reported(t, l.opts.Report, reject.WithIssues)
@@ -223,7 +223,7 @@ func checkMinimal(t *testing.T, l *lake, files ...string) (rejected []string) {
 
 // checkRowsInSQL looks that every current resource has its row, and that the view of
 // issues has as many rows as there are issues.
-func checkRowsInSQL(t *testing.T, l *lake, issues int) {
+func checkRowsInSQL(t *testing.T, l *fixture, issues int) {
 	t.Helper()
 	m, release, err := l.store.Current()
 	if err != nil {

@@ -10,10 +10,12 @@
 package ids
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -55,6 +57,7 @@ func compareEntries(a, b entry) int {
 type Result struct {
 	IDs        snapshot.File              // of the layer; zero when there are no entries
 	Entries    int64                      // new versions: imported resources
+	Withdrawn  int64                      // entries of the index that withdraw a version
 	Unchanged  int64                      // resources whose content the store had already
 	Duplicates int64                      // records that a later one of the same job replaced
 	Superseded map[uint32]*roaring.Bitmap // rows that are no longer current, by segment ordinal
@@ -67,11 +70,14 @@ type Sink struct {
 	updated int64
 	seq     uint64
 	bounds  snapshot.IDBounds
+	placed  bool // bounds have a segment
 	open    []entry
 	runs    []*run
 	spill   spillFile
 	free    [][]entry
 	result  Result
+
+	withdrawn []snapshot.Entry
 }
 
 var _ pipeline.Sink = (*Sink)(nil)
@@ -90,6 +96,20 @@ func (s *Sink) Name() string { return "ids" }
 
 // Result is valid after Commit.
 func (s *Sink) Result() Result { return s.result }
+
+// Withdraw says, before Commit, that older layers have no versions of these keys and
+// numbers, the keys all different; see [snapshot.Entry].
+func (s *Sink) Withdraw(entries []snapshot.Entry) {
+	s.withdrawn = slices.Clone(entries)
+	slices.SortFunc(s.withdrawn, func(a, b snapshot.Entry) int {
+		return cmp.Or(cmp.Compare(a.Key[0], b.Key[0]), cmp.Compare(a.Key[1], b.Key[1]))
+	})
+	for _, e := range entries {
+		s.bounds.Version = max(s.bounds.Version, e.Version)
+	}
+	s.bounds.Entries += int64(len(entries))
+	s.bounds.Flags = s.bounds.Flags || len(entries) > 0
+}
 
 // Write takes the identities of a batch.
 func (s *Sink) Write(_ context.Context, b *pipeline.Batch) ([]pipeline.Task, error) {
@@ -130,8 +150,8 @@ func (s *Sink) Write(_ context.Context, b *pipeline.Batch) ([]pipeline.Task, err
 // widen makes room for a record in the bounds of the index.
 func (s *Sink) widen(r *pipeline.Record) {
 	b := &s.bounds
-	if b.Entries == 0 {
-		b.FirstSegment = r.Segment
+	if !s.placed {
+		s.placed, b.FirstSegment = true, r.Segment
 	}
 	b.Entries++
 	b.FirstSegment, b.LastSegment = min(b.FirstSegment, r.Segment), max(b.LastSegment, r.Segment)
@@ -269,14 +289,42 @@ func (w *indexWriter) settle() error {
 	if e.replaces {
 		w.supersede(e.base)
 	}
+	if err := w.withdraw(e.key); err != nil {
+		return err
+	}
+	res.Entries++
+	return w.add(snapshot.Entry{Key: e.key, Content: e.content, Address: e.at, Version: e.version, Updated: w.s.updated})
+}
+
+func (w *indexWriter) add(e snapshot.Entry) error {
 	if w.out == nil {
 		var err error
-		if w.out, err = snapshot.CreateIDs(w.s.dir, w.s.rel, w.s.bounds, &res.IDs); err != nil {
+		if w.out, err = snapshot.CreateIDs(w.s.dir, w.s.rel, w.s.bounds, &w.s.result.IDs); err != nil {
 			return err
 		}
 	}
-	res.Entries++
-	return w.out.Add(&snapshot.Entry{Key: e.key, Content: e.content, Address: e.at, Version: e.version, Updated: w.s.updated})
+	return w.out.Add(&e)
+}
+
+// withdraw writes what is withdrawn of keys before k: of k itself it comes after the
+// version that it has now.
+func (w *indexWriter) withdraw(k snapshot.Key) error {
+	for len(w.s.withdrawn) > 0 && w.s.withdrawn[0].Key.Less(k) {
+		if err := w.withdrawOne(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *indexWriter) withdrawOne() error {
+	e := w.s.withdrawn[0]
+	w.s.withdrawn = w.s.withdrawn[1:]
+	w.s.result.Withdrawn++
+	return w.add(snapshot.Entry{
+		Key: e.Key, Version: e.Version, Withdrawn: true, Updated: w.s.updated,
+		Address: snapshot.Address{Segment: w.s.bounds.FirstSegment},
+	})
 }
 
 func (w *indexWriter) supersede(a snapshot.Address) {
@@ -291,6 +339,11 @@ func (w *indexWriter) supersede(a snapshot.Address) {
 func (w *indexWriter) finish() error {
 	if w.have {
 		if err := w.settle(); err != nil {
+			return err
+		}
+	}
+	for len(w.s.withdrawn) > 0 {
+		if err := w.withdrawOne(); err != nil {
 			return err
 		}
 	}

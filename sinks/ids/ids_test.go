@@ -2,6 +2,7 @@ package ids
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -21,10 +22,11 @@ var now = time.Date(2026, 1, 2, 3, 4, 5, 678_900_000, time.UTC)
 
 // write gives records to a new sink in batches of a few, runs its tasks and
 // commits it.
-func write(t *testing.T, dir string, records []pipeline.Record) Result {
+func write(t *testing.T, dir string, records []pipeline.Record, withdrawn ...snapshot.Entry) Result {
 	t.Helper()
 	ctx := context.Background()
 	s := New(dir, "index/1.ids", now)
+	s.Withdraw(withdrawn)
 	run := func(tasks []pipeline.Task, err error) {
 		t.Helper()
 		if err != nil {
@@ -106,6 +108,57 @@ func TestEachResourceIsSettledOnce(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, all); diff != "" {
 		t.Errorf("entries (-want +got):\n%s", diff)
+	}
+}
+
+func TestWhatIsWithdrawnComesAfterTheVersionOfItsKey(t *testing.T) {
+	rec := func(key uint64, version uint32) pipeline.Record {
+		return pipeline.Record{Key: [2]uint64{key, key}, Segment: 7, Version: version}
+	}
+	gone := func(key uint64, version uint32) snapshot.Entry {
+		return snapshot.Entry{Key: snapshot.Key{key, key}, Version: version}
+	}
+	for name, c := range map[string]struct {
+		records   []pipeline.Record
+		withdrawn []snapshot.Entry
+		want      string
+	}{
+		"nothing":   {},
+		"only that": {withdrawn: []snapshot.Entry{gone(5, 3), gone(2, 1)}, want: "2/1- 5/3- "},
+		"both": {
+			records:   []pipeline.Record{rec(5, 9), rec(3, 4)},
+			withdrawn: []snapshot.Entry{gone(9, 1), gone(5, 8), gone(1, 1)}, want: "1/1- 3/4 5/9 5/8- 9/1- ",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			res := write(t, dir, c.records, c.withdrawn...)
+			if res.Entries != int64(len(c.records)) || res.Withdrawn != int64(len(c.withdrawn)) {
+				t.Errorf("%d entries and %d withdrawn", res.Entries, res.Withdrawn)
+			}
+			got := ""
+			if res.IDs.Path != "" {
+				x, err := snapshot.OpenIDs(dir, res.IDs.Path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer x.Close()
+				err = x.Each(func(e *snapshot.Entry) error {
+					got += fmt.Sprintf("%d/%d", e.Key[0], e.Version)
+					if e.Withdrawn {
+						got += "-"
+					}
+					got += " "
+					return nil
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
 	}
 }
 

@@ -28,7 +28,10 @@ type Version struct {
 	Content uint64 // content hash
 	Number  uint32 // versionId; 0: the store has none
 	Deleted bool   // the current version is a deletion
-	Segment uint32 // address of its row, when it is not deleted
+	// HasRow says that a row of the snapshot counts as current, and that Segment and Row
+	// are its address. The current version may be a newer one that no snapshot has yet.
+	HasRow  bool
+	Segment uint32
 	Row     uint32
 }
 
@@ -146,11 +149,8 @@ func (w *worker) follow(b *pipeline.Batch) error {
 // succeed makes r the successor of v, or finds that nothing changed.
 func succeed(r *pipeline.Record, v *Version) {
 	r.Version = v.Number + 1
-	if v.Deleted {
-		return
-	}
-	r.Replaces, r.BaseSegment, r.BaseRow = true, v.Segment, v.Row
-	if v.Content == r.Content {
+	r.Replaces, r.BaseSegment, r.BaseRow = v.HasRow, v.Segment, v.Row
+	if !v.Deleted && v.Content == r.Content {
 		r.Version = v.Number
 		r.Status = pipeline.Unchanged
 	}

@@ -72,16 +72,18 @@ func TestVersionFollowsTheStore(t *testing.T) {
 		state pipeline.Status
 	}{
 		"new":                             {memory{}, basic, 1, pipeline.Pending},
-		"identical":                       {memory{first.Key: {Content: first.Content, Number: 3}}, basic, 3, pipeline.Unchanged},
-		"identical but for our own parts": {memory{first.Key: {Content: first.Content, Number: 3}}, basicStamp, 3, pipeline.Unchanged},
-		"changed":                         {memory{first.Key: {Content: first.Content, Number: 3}}, basicOther, 4, pipeline.Pending},
-		"after a delete":                  {memory{first.Key: {Content: first.Content, Number: 3, Deleted: true}}, basic, 4, pipeline.Pending},
+		"identical":                       {memory{first.Key: {Content: first.Content, Number: 3, HasRow: true}}, basic, 3, pipeline.Unchanged},
+		"identical but for our own parts": {memory{first.Key: {Content: first.Content, Number: 3, HasRow: true}}, basicStamp, 3, pipeline.Unchanged},
+		"changed":                         {memory{first.Key: {Content: first.Content, Number: 3, HasRow: true}}, basicOther, 4, pipeline.Pending},
+		"changed, and the version is in no snapshot": {memory{first.Key: {Content: first.Content, Number: 3}}, basicOther, 4, pipeline.Pending},
+		"after a delete that is in no snapshot":      {memory{first.Key: {Content: first.Content, Number: 3, Deleted: true, HasRow: true}}, basic, 4, pipeline.Pending},
+		"after a delete":                             {memory{first.Key: {Content: first.Content, Number: 3, Deleted: true}}, basic, 4, pipeline.Pending},
 	} {
 		r := process(t, tc.store, tc.line).Records[0]
 		if r.Version != tc.want || r.Status != tc.state {
 			t.Errorf("%s: version %d, status %d, want %d, %d", name, r.Version, r.Status, tc.want, tc.state)
 		}
-		if replaces := len(tc.store) > 0 && name != "after a delete"; r.Replaces != replaces {
+		if replaces := tc.store[first.Key].HasRow; r.Replaces != replaces {
 			t.Errorf("%s: Replaces = %v, want %v", name, r.Replaces, replaces)
 		}
 	}
