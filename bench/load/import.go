@@ -1,8 +1,9 @@
 // Package load measures whole jobs from outside, as processes of their own: the
-// import, and what other tools do with the same files in the same run. Rates and
-// peak memory are those that the operating system accounts to each process.
+// import, and what other tools do with the same files in the same run, and a server
+// with many clients. Rates and peak memory are those that the operating system accounts
+// to each process.
 //
-// Read [CompareImport] first.
+// Read [CompareImport] or [Read] first.
 package load
 
 import (

@@ -14,12 +14,12 @@ import (
 func newBenchCommand(g *globals) *cobra.Command {
 	c := &cobra.Command{
 		Use:     "bench",
-		Short:   "Measure fhirlake against other tools on your own data",
-		Example: "  fhirlake bench import export/",
+		Short:   "Measure fhirlake on your own data",
+		Example: "  fhirlake bench import export/\n  fhirlake bench read export/",
 		Args:    subcommand,
 		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newBenchImportCommand(g), newDuckDBCopyCommand())
+	c.AddCommand(newBenchImportCommand(g), newBenchReadCommand(g), newBenchWriteCommand(g), newDuckDBCopyCommand())
 	return c
 }
 

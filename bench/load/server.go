@@ -1,0 +1,112 @@
+package load
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// RequestOptions say what to measure and against which server.
+type RequestOptions struct {
+	Program string   // the fhirlake binary, which serves
+	Inputs  []string // files or folders of NDJSON: what is in the data store
+	URL     string   // of a data store that is served already; "": a server is started
+	Args    []string // more flags for serve
+	Work    string   // folder for the root of the server that is started
+	Clients []int
+	Seconds float64
+	WarmUp  float64 // seconds
+	Report  func(RequestRun)
+}
+
+// RequestResult is what came out.
+type RequestResult struct {
+	Resources    int64        `json:"resources,omitempty"` // in the data store at the beginning
+	Runs         []RequestRun `json:"runs"`
+	PeakRSSBytes int64        `json:"peakRSSBytes,omitempty"` // of the server
+}
+
+// server is a `fhirlake serve` over a root of its own.
+type server struct {
+	cmd  *exec.Cmd
+	log  *bytes.Buffer
+	base string // URL of the data store
+}
+
+// serve imports the inputs, if there are any, and starts a server.
+func serve(ctx context.Context, o *RequestOptions, res *RequestResult) (*server, error) {
+	root := filepath.Join(o.Work, "lake")
+	if len(o.Inputs) > 0 {
+		out, _, err := runProcess(ctx, o.Program, append([]string{"--root", root, "--json", "import", "--validation", "structure-only"}, o.Inputs...), 3)
+		if err != nil {
+			return nil, fmt.Errorf("import: %w", err)
+		}
+		var imported struct {
+			Imported int64 `json:"imported"`
+		}
+		if err := json.Unmarshal(lastLine(out), &imported); err != nil {
+			return nil, fmt.Errorf("import: result: %w", err)
+		}
+		res.Resources = imported.Imported
+	}
+	s := &server{log: &bytes.Buffer{}}
+	s.cmd = exec.CommandContext(ctx, o.Program, append([]string{"--root", root, "--json", "serve", "--listen", "127.0.0.1:0"}, o.Args...)...)
+	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(os.Interrupt) }
+	s.cmd.Stderr = s.log
+	stdout, err := s.cmd.StdoutPipe()
+	if err != nil {
+		return nil, fmt.Errorf("start the server: %w", err)
+	}
+	if err := s.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start the server: %w", err)
+	}
+	var hello struct {
+		URL string `json:"url"`
+	}
+	line, err := bufio.NewReader(stdout).ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(line, &hello)
+	}
+	if err == nil {
+		s.base, err = s.datastore(ctx, o.Program, root, hello.URL)
+	}
+	if err != nil {
+		s.stop(res)
+		return nil, fmt.Errorf("start the server: %w: %s", err, s.log)
+	}
+	return s, nil
+}
+
+// datastore waits until there is the default data store and gives its URL.
+func (s *server) datastore(ctx context.Context, program, root, url string) (string, error) {
+	if err := awaitReady(ctx, url); err != nil {
+		return "", err
+	}
+	out, _, err := runProcess(ctx, program, []string{"--root", root, "--json", "datastore", "describe"}, 0)
+	if err != nil {
+		return "", err
+	}
+	var described struct {
+		Properties struct {
+			ID string `json:"DatastoreId"`
+		} `json:"DatastoreProperties"`
+	}
+	if err := json.Unmarshal(lastLine(out), &described); err != nil {
+		return "", err
+	}
+	return url + "/datastore/" + described.Properties.ID + "/r4", nil
+}
+
+// stop ends the server and takes down what it cost.
+func (s *server) stop(res *RequestResult) {
+	if s.cmd.Process.Signal(os.Interrupt) != nil {
+		return // it has ended
+	}
+	s.cmd.Wait()
+	res.PeakRSSBytes = childPeakRSS(s.cmd.ProcessState)
+}
