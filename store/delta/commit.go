@@ -83,6 +83,10 @@ func (s *Store) apply(entries []Entry, sync bool, prepare func() error) error {
 			}
 		}
 		last := &entries[len(entries)-1]
+		var mark [markSize]byte
+		if err := b.LogData(appendMark(mark[:0], s.durable.Load(), last.Seq), nil); err != nil {
+			return 0, err
+		}
 		s.seq, s.updated = last.Seq, last.Updated
 		return last.Seq, nil
 	})

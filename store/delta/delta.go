@@ -22,6 +22,9 @@ package delta
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
+
+	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/fhirlake/fhirlake/fhir/r4"
 )
@@ -118,6 +121,33 @@ type DuplicateKeyError struct {
 
 func (e *DuplicateKeyError) Error() string {
 	return fmt.Sprintf("the idempotency key was used before, for version %d of a %s", e.Number, e.Type)
+}
+
+// damage is ErrCorrupt with the file that is damaged, when one is known.
+type damage struct {
+	file  string
+	cause error
+}
+
+func (d *damage) Error() string {
+	if d.file == "" {
+		return fmt.Sprintf("%v: %v", ErrCorrupt, d.cause)
+	}
+	return fmt.Sprintf("%v: %s: %v", ErrCorrupt, d.file, d.cause)
+}
+
+// Unwrap makes damage ErrCorrupt and its cause.
+func (d *damage) Unwrap() []error { return []error{ErrCorrupt, d.cause} }
+
+// engineError makes damage of the engine's error where it is that.
+func engineError(err error) error {
+	if err == nil || errors.Is(err, ErrCorrupt) || !pebble.IsCorruptionError(err) {
+		return err
+	}
+	if i := pebble.ExtractDataCorruptionInfo(err); i != nil {
+		return &damage{filepath.Base(i.Path), i.Details}
+	}
+	return &damage{"", err}
 }
 
 // A failure is why a store takes no writes any more.

@@ -153,7 +153,11 @@ func (g *guard) open(name string, do func() (vfs.File, error)) (vfs.File, error)
 		}
 		f = vfs.NewMemFile(nil)
 	}
-	return &guardedFile{File: f, g: g, name: name}, nil
+	file := &guardedFile{File: f, g: g, name: name}
+	if isManifest(g.PathBase(name)) {
+		file.seal = &sealer{}
+	}
+	return file, nil
 }
 
 // change does one change to the folder under the rules of the guard.
@@ -190,6 +194,11 @@ func (g *guard) Link(from, to string) error {
 }
 
 func (g *guard) Remove(name string) error {
+	if isManifest(g.PathBase(name)) {
+		if err := g.change("remove", name, func() error { return g.FS.Remove(name + sealSuffix) }); err != nil && !os.IsNotExist(err) {
+			return err
+		}
+	}
 	return g.change("remove", name, func() error { return g.FS.Remove(name) })
 }
 
@@ -206,6 +215,7 @@ type guardedFile struct {
 	vfs.File
 	g    *guard
 	name string
+	seal *sealer // of a manifest
 }
 
 // do makes a change of n bytes under the rules of the guard.
@@ -225,6 +235,9 @@ func (f *guardedFile) do(what string, n int, change func() (int, error)) (int, e
 }
 
 func (f *guardedFile) Write(p []byte) (int, error) {
+	if f.seal != nil {
+		f.seal.wrote(p) // first, for the file below may change p
+	}
 	return f.do("write", len(p), func() (int, error) { return f.File.Write(p) })
 }
 
@@ -232,19 +245,30 @@ func (f *guardedFile) WriteAt(p []byte, at int64) (int, error) {
 	return f.do("write", len(p), func() (int, error) { return f.File.WriteAt(p, at) })
 }
 
-func (f *guardedFile) Sync() error {
-	_, err := f.do("sync", 0, func() (int, error) { return 0, f.File.Sync() })
-	return err
-}
+func (f *guardedFile) Sync() error { return f.synced(f.File.Sync) }
 
-func (f *guardedFile) SyncData() error {
-	_, err := f.do("sync", 0, func() (int, error) { return 0, f.File.SyncData() })
+func (f *guardedFile) SyncData() error { return f.synced(f.File.SyncData) }
+
+func (f *guardedFile) synced(sync func() error) error {
+	_, err := f.do("sync", 0, func() (int, error) {
+		if err := sync(); err != nil || f.seal == nil {
+			return 0, err
+		}
+		return 0, f.seal.seal(f.g.FS, f.name)
+	})
 	return err
 }
 
 func (f *guardedFile) SyncTo(length int64) (full bool, err error) {
 	_, err = f.do("sync", 0, func() (n int, err error) { full, err = f.File.SyncTo(length); return 0, err })
 	return full, err
+}
+
+func (f *guardedFile) Close() error {
+	if f.seal != nil {
+		return errors.Join(f.File.Close(), f.seal.close())
+	}
+	return f.File.Close()
 }
 
 // Preallocate is a hint, so it fails nothing; a write tells whether there is room.
@@ -259,11 +283,11 @@ func (f *guardedFile) Preallocate(offset, length int64) error {
 func (g *guard) events() *pebble.EventListener {
 	return &pebble.EventListener{
 		DataCorruption: func(i pebble.DataCorruptionInfo) {
-			g.fail(fmt.Errorf("%w: %s: %w", ErrCorrupt, g.PathBase(i.Path), i.Details))
+			g.fail(&damage{g.PathBase(i.Path), i.Details})
 		},
 		BackgroundError: func(err error) {
 			if pebble.IsCorruptionError(err) {
-				g.fail(fmt.Errorf("%w: %w", ErrCorrupt, err))
+				g.fail(engineError(err))
 			}
 		},
 	}

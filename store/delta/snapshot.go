@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 	"sort"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -18,6 +19,8 @@ type Snapshot struct {
 	view  *pebble.Snapshot
 	upTo  uint64 // the last Seq that is shown
 	floor uint64 // the last Seq that was dropped
+
+	closed atomic.Bool
 }
 
 // Snapshot takes a view of all that is durable now.
@@ -37,8 +40,12 @@ func (s *Store) Snapshot() (*Snapshot, error) {
 	return v, nil
 }
 
-// Close lets go of the view. No iteration may be under way.
+// Close lets go of the view. No iteration may be under way. A second Close does
+// nothing but return ErrClosed.
 func (v *Snapshot) Close() error {
+	if v.closed.Swap(true) {
+		return ErrClosed
+	}
 	defer v.s.snapshots.Add(-1)
 	return v.view.Close()
 }

@@ -128,7 +128,11 @@ func open(dir string, o Options, readOnly bool) (s *Store, err error) {
 		}
 		return nil, fmt.Errorf("open delta store: %w: %w", ErrLocked, err)
 	}
-	if err := s.start(readOnly); err != nil {
+	err = s.checkLog()
+	if err == nil {
+		err = s.start(readOnly)
+	}
+	if err != nil {
 		s.lock.Close()
 		return nil, fmt.Errorf("open delta store %s: %w", dir, err)
 	}
@@ -136,18 +140,44 @@ func open(dir string, o Options, readOnly bool) (s *Store, err error) {
 	return s, nil
 }
 
+// checkLog makes sure that all is there which the newest log says was durable
+// (see Marks). Where the log alone does not show it, the store is opened without
+// changing it: opening it for writing would do away with the log.
+func (s *Store) checkLog() error {
+	name, readable, durable, err := newestLog(s.opts.fs, s.dir)
+	if err != nil || durable <= readable {
+		return err
+	}
+	look := &Store{dir: s.dir, opts: s.opts, guard: newGuard(s.opts.fs, s.dir, 0), lock: s.lock}
+	if err := look.start(true); err != nil {
+		return err
+	}
+	look.guard.close()
+	if err := look.db.Close(); err != nil {
+		return err
+	}
+	if durable > look.seq {
+		return &damage{name, fmt.Errorf("commits %d to %d are missing", look.seq+1, durable)}
+	}
+	return nil
+}
+
 // start opens the engine and finds where the store stood.
 func (s *Store) start(readOnly bool) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: %v", ErrCorrupt, p)
+			err = &damage{"", fmt.Errorf("%v", p)}
 		}
 	}()
+	if err := verifySeal(s.opts.fs, s.dir); err != nil {
+		return err
+	}
 	po := s.opts.pebble(s.guard, readOnly)
 	po.Lock = s.lock
 	if s.db, err = pebble.Open(s.dir, po); err != nil {
-		if pebble.IsCorruptionError(err) {
-			return fmt.Errorf("%w: %w", ErrCorrupt, err)
+		err = engineError(err)
+		if d, ok := err.(*damage); ok && d.file == "" {
+			d.file = damagedLog(s.opts.fs, s.dir)
 		}
 		return err
 	}
@@ -158,7 +188,7 @@ func (s *Store) start(readOnly bool) (err error) {
 		s.guard.close()
 		s.db.Close()
 	}
-	return err
+	return engineError(err)
 }
 
 // recoverState reads the format, the floor and the last entry.
@@ -371,13 +401,7 @@ func damaged(doing string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if pebble.IsCorruptionError(err) {
-		if i := pebble.ExtractDataCorruptionInfo(err); i != nil {
-			return fmt.Errorf("%s: %w: %s: %w", doing, ErrCorrupt, filepath.Base(i.Path), err)
-		}
-		return fmt.Errorf("%s: %w: %w", doing, ErrCorrupt, err)
-	}
-	return fmt.Errorf("%s: %w", doing, err)
+	return fmt.Errorf("%s: %w", doing, engineError(err))
 }
 
 // Checkpoint makes in dir, which must not be there yet, a delta store with all
@@ -402,6 +426,9 @@ func (s *Store) Checkpoint(dir string) error {
 		return damaged("checkpoint of the delta store", err)
 	}
 	if err := s.guard.failure(); err != nil {
+		return fmt.Errorf("checkpoint of the delta store: %w", err)
+	}
+	if err := sealManifest(s.opts.fs, dir); err != nil {
 		return fmt.Errorf("checkpoint of the delta store: %w", err)
 	}
 	return nil
