@@ -1,0 +1,101 @@
+package lake
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/fhirlake/fhirlake/fhir/r4"
+	"github.com/fhirlake/fhirlake/store/snapshot"
+)
+
+// stored publishes a snapshot of two patients after change had a look at the entries of
+// its id index.
+func stored(t *testing.T, change func(entries []snapshot.Entry)) *Lake {
+	t.Helper()
+	c := newClock()
+	l := openLake(t, t.TempDir(), c)
+	i, err := l.BeginImport()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer i.Close()
+	y := newLayer(t, l, i.Base())
+	var rows []row
+	for _, id := range []string{"a", "b"} {
+		r := row{typ: r4.TypePatient, id: id, json: text(r4.TypePatient, id, 1, "2026-01-02T03:04:05.000Z", 7)}
+		r.version.Key, r.version.Number, r.version.Updated = l.Key(r4.TypePatient, id), 1, c.now().UnixMicro()
+		rows = append(rows, r)
+	}
+	y.add(rows)
+	change(y.entries)
+	f, n := y.index("1")
+	if _, err := l.Snapshot().Publish(y.builder, snapshot.PublishOptions{Now: c.now(), IDs: f, Entries: n}); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Published(); err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func TestARowOfAnotherResourceIsNotServed(t *testing.T) {
+	l := stored(t, func(entries []snapshot.Entry) {
+		entries[0].Address, entries[1].Address = entries[1].Address, entries[0].Address
+	})
+	if r, err := l.Read(r4.TypePatient, "a", nil); err == nil || !strings.Contains(err.Error(), "another resource") {
+		t.Errorf("got %s %v", r.JSON, err)
+	}
+}
+
+func TestARowThatIsNotThereIsAnError(t *testing.T) {
+	l := stored(t, func(entries []snapshot.Entry) { entries[0].Address.Row, entries[1].Address.Segment = 99, 99 })
+	for _, id := range []string{"a", "b"} {
+		if r, err := l.Read(r4.TypePatient, id, nil); err == nil {
+			t.Errorf("%s: got %s", id, r.JSON)
+		}
+	}
+}
+
+func TestDamageOfAFrameIsAnError(t *testing.T) {
+	l := stored(t, func([]snapshot.Entry) {})
+	m, release, err := l.Snapshot().Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	name := filepath.Join(l.Snapshot().Dir(), filepath.FromSlash(m.Segments[0].Resources.Path))
+	good, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < 40; i++ { // all of it in the first frame
+		bad := []byte(string(good))
+		bad[i] ^= 0x10
+		if err := os.WriteFile(name, bad, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		l.files.keep(func(uint32) bool { return false })
+		l.frames.keep(func(uint32) bool { return false })
+		if r, err := l.Read(r4.TypePatient, "a", nil); err == nil && string(r.JSON) != text(r4.TypePatient, "a", 1, "2026-01-02T03:04:05.000Z", 7) {
+			t.Fatalf("byte %d: got %s", i, r.JSON)
+		}
+	}
+}
+
+func TestReadsOfWhatIsInMemoryHardlyAllocate(t *testing.T) {
+	l := stored(t, func([]snapshot.Entry) {})
+	commitOne(t, l, put(r4.TypePatient, "new", 1))
+	buf := make([]byte, 0, 1024)
+	for id, most := range map[string]float64{"a": 4, "new": 4} {
+		got := testing.AllocsPerRun(100, func() {
+			if _, err := l.Read(r4.TypePatient, id, buf[:0]); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if got > most {
+			t.Errorf("%s: %v allocations, want at most %v", id, got, most)
+		}
+	}
+}
