@@ -350,3 +350,15 @@ func TestOpenIDsReadsVersion1(t *testing.T) {
 		t.Errorf("got %+v (%v %v), want %+v", got, ok, err, want)
 	}
 }
+
+func BenchmarkOpenIDs(b *testing.B) {
+	dir := b.TempDir()
+	f := writeIDs(b, dir, "index/1.ids", testEntries(10_000_000))
+	for b.Loop() {
+		x, err := OpenIDs(dir, f.Path)
+		if err != nil {
+			b.Fatal(err)
+		}
+		x.Close()
+	}
+}
