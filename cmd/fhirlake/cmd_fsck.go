@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -21,41 +23,54 @@ something is damaged. --datastore limits the check to one data store.`,
 		Example: "  fhirlake fsck --json",
 		Args:    exactly(0, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error {
-			return withRoot(g, func(l *lake) error {
-				id := ""
-				if c.Flags().Changed("datastore") {
-					d, err := l.catalog.Find(g.datastore)
-					if err != nil {
-						return err
-					}
-					id = d.ID
-				}
-				rep, err := fsck.Root(c.Context(), l.root, l.catalog, id)
-				if err != nil {
-					return err
-				}
-				if g.json {
-					err = printJSON(c.OutOrStdout(), struct {
-						OK bool `json:"ok"`
-						*fsck.Report
-					}{rep.OK(), rep})
-				} else {
-					for _, f := range rep.Findings {
-						fmt.Fprintln(c.OutOrStdout(), f)
-					}
-					_, err = fmt.Fprintf(c.OutOrStdout(), "%d data stores, %s files, %s, %s rows: %s\n", rep.DataStores,
-						formatCount(int64(rep.Files)), formatBytes(rep.Bytes), formatCount(rep.Rows), verdict(rep))
-				}
-				if err != nil {
-					return err
-				}
-				if !rep.OK() {
-					return exitError{code: exitFailed}
-				}
-				return nil
-			})
+			only := ""
+			if c.Flags().Changed("datastore") {
+				only = g.datastore
+			}
+			rep, err := fsckWork.runBeside(c, g, only)
+			if err != nil {
+				return err
+			}
+			if err := g.showFindings(c.OutOrStdout(), rep); err != nil {
+				return err
+			}
+			if !rep.OK() {
+				return exitError{code: exitFailed}
+			}
+			return nil
 		},
 	}
+}
+
+// fsckWork checks the data store of a name or id, or all for an empty one.
+var fsckWork = work[string, *fsck.Report]{
+	name: "fsck",
+	do: func(ctx context.Context, l *lake, _ *session, nameOrID string) (*fsck.Report, error) {
+		id := ""
+		if nameOrID != "" {
+			d, err := l.catalog.Find(nameOrID)
+			if err != nil {
+				return nil, err
+			}
+			id = d.ID
+		}
+		return fsck.Root(ctx, l.root, l.catalog, id)
+	},
+}
+
+func (g *globals) showFindings(out io.Writer, rep *fsck.Report) error {
+	if g.json {
+		return printJSON(out, struct {
+			OK bool `json:"ok"`
+			*fsck.Report
+		}{rep.OK(), rep})
+	}
+	for _, f := range rep.Findings {
+		fmt.Fprintln(out, f)
+	}
+	_, err := fmt.Fprintf(out, "%d data stores, %s files, %s, %s rows: %s\n", rep.DataStores,
+		formatCount(int64(rep.Files)), formatBytes(rep.Bytes), formatCount(rep.Rows), verdict(rep))
+	return err
 }
 
 func verdict(r *fsck.Report) string {

@@ -163,6 +163,10 @@ var importWork = work[importParams, importDone]{
 			return importDone{}, err
 		}
 		defer end()
+		beside, err := s.lake(d.ID)
+		if err != nil {
+			return importDone{}, err
+		}
 		monitor := &pipeline.Monitor{}
 		stop := s.watch(func() progress { return progressOf(monitor.Figures()) })
 		defer stop()
@@ -170,7 +174,7 @@ var importWork = work[importParams, importDone]{
 			defer l.meters.Import(monitor)()
 		}
 		res, err := bulk.Import(ctx, bulk.ImportOptions{
-			Root: l.root, Catalog: l.catalog, Datastore: d,
+			Root: l.root, Catalog: l.catalog, Datastore: d, Lake: beside,
 			Inputs: p.Inputs, Stdin: s.stdin, Report: p.Report,
 			Level:   p.Level,
 			Workers: p.Workers, Memory: p.Memory / 4, Monitor: monitor,

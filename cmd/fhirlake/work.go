@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fhirlake/fhirlake/server/owner"
+	lakes "github.com/fhirlake/fhirlake/store/lake"
 	"github.com/fhirlake/fhirlake/store/root"
 )
 
@@ -39,6 +40,9 @@ type session struct {
 	note   func(string)
 	watch  func(func() progress) (stop func()) // shows the progress until stop
 	memory int64                               // bytes that the process may use; 0: the work's own
+	// lake gives a data store as others may write to it meanwhile; nil when only
+	// imports ever wrote to it, and nobody else can.
+	lake func(id string) (*lakes.Lake, error)
 }
 
 // run does the work for a command. Stdin is nil when the work reads none.
@@ -56,9 +60,23 @@ func (w work[P, R]) run(c *cobra.Command, g *globals, stdin io.Reader, p P) (res
 		stdin: stdin,
 		note:  func(text string) { fmt.Fprintln(errs, text) },
 		watch: func(f func() progress) func() { return watch(errs, f) },
+		lake:  l.stores.Written,
 	}
 	result, err = w.do(c.Context(), l, s, p)
 	return result, errors.Join(err, l.Close())
+}
+
+// runBeside is run for a work that reads only: when no server owns the root it does it
+// beside the owner, if there is one.
+func (w work[P, R]) runBeside(c *cobra.Command, g *globals, p P) (result R, err error) {
+	if o, owned := root.FindOwner(g.root); owned && o.Address != "" {
+		return w.send(c, o, nil, p)
+	}
+	err = withRoot(g, func(l *lake) error {
+		result, err = w.do(c.Context(), l, &session{}, p)
+		return err
+	})
+	return result, err
 }
 
 // send has the owner do the work.
@@ -104,7 +122,9 @@ func (w work[P, R]) operation(l *lake, memory int64) owner.Operation {
 		if err := call.Params(&p); err != nil {
 			return nil, err
 		}
-		return w.do(ctx, l, &session{stdin: call.Stdin, note: call.Note, watch: watchCall(call), memory: memory}, p)
+		return w.do(ctx, l, &session{
+			stdin: call.Stdin, note: call.Note, watch: watchCall(call), memory: memory, lake: l.stores.Lake,
+		}, p)
 	}
 }
 
@@ -121,6 +141,8 @@ func watchCall(call *owner.Call) func(func() progress) func() {
 func served(l *lake, memory int64) map[string]owner.Operation {
 	return map[string]owner.Operation{
 		importWork.name:          importWork.operation(l, memory),
+		backupWork.name:          backupWork.operation(l, memory),
+		fsckWork.name:            fsckWork.operation(l, memory),
 		createDatastoreWork.name: createDatastoreWork.operation(l, memory),
 		deleteDatastoreWork.name: deleteDatastoreWork.operation(l, memory),
 		addProfilesWork.name:     addProfilesWork.operation(l, memory),
