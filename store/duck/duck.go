@@ -23,6 +23,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/RoaringBitmap/roaring/v2"
 	duckdb "github.com/duckdb/duckdb-go/v2"
 
 	"github.com/fhirlake/fhirlake/store/snapshot"
@@ -33,6 +34,11 @@ import (
 type Options struct {
 	Store    *snapshot.Store
 	Manifest *snapshot.Manifest
+	// Hidden has rows, by segment ordinal, that are left out as superseded ones are, and
+	// Added has Parquet files, by resource type, with rows that the views have besides:
+	// what was written since the manifest was published. The bitmaps are not changed.
+	Hidden map[uint32]*roaring.Bitmap
+	Added  map[string][]string
 	// MemoryLimit is in bytes; 0 means 1 GiB. DuckDB's own default would be
 	// most of the machine.
 	MemoryLimit int64
@@ -124,6 +130,9 @@ func (d *DB) sandbox() string {
 	if len(files) > maxAllowedPaths {
 		set("allowed_directories", "["+quote(filepath.Join(d.o.Store.Dir(), "files")+string(filepath.Separator))+"]")
 		files = nil
+		for _, added := range d.o.Added {
+			files = append(files, added...)
+		}
 	}
 	b.WriteString("SET allowed_paths=[")
 	for _, f := range files {
@@ -147,6 +156,9 @@ func (d *DB) files() []string {
 			all = append(all, d.o.Store.Path(&s.Columns))
 		}
 	}
+	for _, files := range d.o.Added {
+		all = append(all, files...)
+	}
 	for _, s := range d.flawed {
 		all = append(all, d.issuesPath(s))
 	}
@@ -155,6 +167,33 @@ func (d *DB) files() []string {
 
 // Close ends all queries and frees DuckDB's memory.
 func (d *DB) Close() error { return d.db.Close() }
+
+// gone gives the rows of a segment that are not current; nil for none.
+func (d *DB) gone(s *snapshot.Segment) (*roaring.Bitmap, error) {
+	rows, err := d.o.Store.Superseded(s)
+	hidden := d.o.Hidden[s.Ordinal]
+	if err != nil || hidden == nil || hidden.IsEmpty() {
+		return rows, err
+	}
+	if rows == nil {
+		rows = roaring.New()
+	}
+	rows.Or(hidden)
+	if int64(rows.Maximum()) >= s.Rows {
+		return nil, fmt.Errorf("row %d of segment %d is to be hidden, which has %d rows", rows.Maximum(), s.Ordinal, s.Rows)
+	}
+	return rows, nil
+}
+
+// hasGone tells whether any row of some segments is not current.
+func (d *DB) hasGone(segments []*snapshot.Segment) bool {
+	for _, s := range segments {
+		if hidden := d.o.Hidden[s.Ordinal]; s.Superseded != nil || hidden != nil && !hidden.IsEmpty() {
+			return true
+		}
+	}
+	return false
+}
 
 // quote makes an SQL string literal, ident an SQL identifier.
 func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }

@@ -158,6 +158,41 @@ func TestViews(t *testing.T) {
 	}
 }
 
+// TestViewsShowWhatWasWrittenSince lays over a snapshot rows to hide and files to add,
+// one of a type that the snapshot does not have.
+func TestViewsShowWhatWasWrittenSince(t *testing.T) {
+	l := patients(t)
+	dir := t.TempDir()
+	file := func(name, query string) []string {
+		t.Helper()
+		name = filepath.Join(dir, name+".parquet")
+		if _, err := l.raw.Exec("COPY (" + query + ") TO '" + name + "' (FORMAT parquet)"); err != nil {
+			t.Fatal(err)
+		}
+		return []string{name}
+	}
+	d := l.open(func(o *duck.Options) {
+		o.Hidden = map[uint32]*roaring.Bitmap{0: roaring.BitmapOf(0), 1: roaring.BitmapOf(0, 2)}
+		o.Added = map[string][]string{
+			"Patient": file("p", `SELECT 'Patient' AS "resourceType", 'pat-0' AS id, {'versionId': '2'} AS meta, 'de' AS language`),
+			"Device":  file("d", `SELECT 'Device' AS "resourceType", 'dev-1' AS id`),
+		}
+	})
+	for query, want := range map[string]string{
+		`SELECT id, meta.versionId v, language FROM Patient ORDER BY id`: "id,v,language\npat-0,2,de\npat-1,2,\npat-2,1,\npat-3,2,\npat-4,1,\n",
+		`SELECT id FROM Observation`:                                     "id\nobs-1\n",
+		`SELECT id FROM Device`:                                          "id\ndev-1\n",
+	} {
+		if diff := cmp.Diff(want, csv(t, d, query)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", query, diff)
+		}
+	}
+	bad := l.open(func(o *duck.Options) { o.Hidden = map[uint32]*roaring.Bitmap{0: roaring.BitmapOf(99)} })
+	if _, err := bad.Write(context.Background(), &bytes.Buffer{}, `SELECT id FROM Patient`, duck.CSV, 0); err == nil {
+		t.Error("a row that is not there was hidden")
+	}
+}
+
 func TestViewsOfAnEmptyStore(t *testing.T) {
 	d := newLake(t).open(nil)
 	if got := csv(t, d, `SELECT count(*) AS n, max(meta.lastUpdated) AS m FROM Patient`); got != "n,m\n0,\n" {

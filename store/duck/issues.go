@@ -24,10 +24,7 @@ var issueColumns = [][2]string{
 
 // makeIssuesView makes the view of the issues of all types.
 func (d *DB) makeIssuesView(ctx context.Context) error {
-	dirty := false
-	for _, s := range d.flawed {
-		dirty = dirty || s.Superseded != nil
-	}
+	dirty := d.hasGone(d.flawed)
 	if dirty {
 		path := func(_ int, s *snapshot.Segment) any { return d.issuesPath(s) }
 		if err := d.loadBitmaps(ctx, issuesView, "VARCHAR", d.flawed, path); err != nil {

@@ -61,7 +61,7 @@ func (d *DB) needViews(ctx context.Context, query string) error {
 	}
 	for _, id := range r4.ResourceTypes() {
 		name := id.String()
-		err := need(name, len(d.types[name]) > 0, func(want viewState) error { return d.makeView(ctx, id, name, want) })
+		err := need(name, len(d.types[name])+len(d.o.Added[name]) > 0, func(want viewState) error { return d.makeView(ctx, id, name, want) })
 		if err != nil {
 			return err
 		}
@@ -71,14 +71,11 @@ func (d *DB) needViews(ctx context.Context, query string) error {
 
 func (d *DB) makeView(ctx context.Context, id r4.TypeID, name string, want viewState) error {
 	segments := d.types[name]
-	if len(segments) == 0 {
+	if len(segments)+len(d.o.Added[name]) == 0 {
 		_, err := d.db.ExecContext(ctx, "CREATE OR REPLACE VIEW "+ident(name)+" AS "+emptyView(id, want == whole))
 		return err
 	}
-	dirty := false
-	for _, s := range segments {
-		dirty = dirty || s.Superseded != nil
-	}
+	dirty := d.hasGone(segments)
 	if dirty {
 		// The virtual column file_index is the position in the list of files.
 		index := func(i int, _ *snapshot.Segment) any { return i }
@@ -95,11 +92,11 @@ func (d *DB) makeView(ctx context.Context, id r4.TypeID, name string, want viewS
 func (d *DB) viewText(name string, segments []*snapshot.Segment, dirty bool) string {
 	var b strings.Builder
 	b.WriteString("SELECT t.* FROM read_parquet([")
-	for i, s := range segments {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(quote(d.o.Store.Path(&s.Columns)))
+	for _, s := range segments {
+		b.WriteString(quote(d.o.Store.Path(&s.Columns)) + ",")
+	}
+	for _, f := range d.o.Added[name] {
+		b.WriteString(quote(f) + ",")
 	}
 	// Without union_by_name DuckDB drops in silence what the first file has
 	// not; hive_partitioning would make columns of a path with "=" in it.
@@ -121,7 +118,7 @@ func (d *DB) loadBitmaps(ctx context.Context, name, keyType string, segments []*
 		return err
 	}
 	for i, s := range segments {
-		rows, err := d.o.Store.Superseded(s)
+		rows, err := d.gone(s)
 		if err != nil {
 			return err
 		}
