@@ -360,9 +360,9 @@ func lines(dir, rel string) (n int64, err error) {
 }
 
 // layers checks the id indexes: each has the entries that the manifest says, in
-// order, and they name every current row.
+// order, they name every current row, and no row of a deletion is current.
 func (c *check) layers(ctx context.Context) error {
-	named := map[uint32]*roaring.Bitmap{}
+	named, deletions := rowSets{}, rowSets{}
 	for i := range c.m.Layers {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("fsck: %w", err)
@@ -371,7 +371,7 @@ func (c *check) layers(ctx context.Context) error {
 		if c.isBad(&l.IDs) {
 			return nil
 		}
-		n, err := c.layer(l, named)
+		n, err := c.layer(l, named, deletions)
 		if err != nil {
 			c.failed(l.IDs.Path, err)
 			return nil
@@ -380,21 +380,32 @@ func (c *check) layers(ctx context.Context) error {
 	}
 	for i := range c.m.Segments {
 		seg := &c.m.Segments[i]
-		rows := named[seg.Ordinal]
-		if rows == nil {
-			rows = roaring.New()
-		}
+		rows, deleted := named.of(seg.Ordinal), deletions.of(seg.Ordinal)
 		if superseded, err := c.s.Superseded(seg); err != nil {
 			continue // reported with the segment
 		} else if superseded != nil {
 			rows.AndNot(superseded)
+			deleted.AndNot(superseded)
+		}
+		if !deleted.IsEmpty() {
+			c.damage(seg.Resources.Path, fmt.Sprintf("%d deletions count as current", deleted.GetCardinality()), "none")
 		}
 		c.compare(seg.Columns.Path, "current rows in the id index", int64(rows.GetCardinality()), seg.Current, "the manifest")
 	}
 	return nil
 }
 
-func (c *check) layer(l *snapshot.Layer, named map[uint32]*roaring.Bitmap) (n int64, err error) {
+// rowSets has rows by the ordinal of their segment.
+type rowSets map[uint32]*roaring.Bitmap
+
+func (s rowSets) of(ordinal uint32) *roaring.Bitmap {
+	if s[ordinal] == nil {
+		s[ordinal] = roaring.New()
+	}
+	return s[ordinal]
+}
+
+func (c *check) layer(l *snapshot.Layer, named, deletions rowSets) (n int64, err error) {
 	ids, err := snapshot.OpenIDs(c.s.Dir(), l.IDs.Path)
 	if err != nil {
 		return 0, err
@@ -416,12 +427,10 @@ func (c *check) layer(l *snapshot.Layer, named map[uint32]*roaring.Bitmap) (n in
 		case e.Address.Segment >= c.m.NextSegment || seg != nil && int64(e.Address.Row) >= seg.Rows:
 			outside++
 		case seg != nil: // else an old version, whose segment is gone
-			rows := named[seg.Ordinal]
-			if rows == nil {
-				rows = roaring.New()
-				named[seg.Ordinal] = rows
+			named.of(seg.Ordinal).Add(e.Address.Row)
+			if e.Deleted {
+				deletions.of(seg.Ordinal).Add(e.Address.Row)
 			}
-			rows.Add(e.Address.Row)
 		}
 		return nil
 	})

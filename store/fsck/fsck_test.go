@@ -83,7 +83,7 @@ func annotate(t *testing.T, seg *snapshot.SegmentBuilder, lines []string) {
 }
 
 // counts says what a test's segment holds, so that a test can make them differ.
-type counts struct{ manifest, columns, resources, ids int }
+type counts struct{ manifest, columns, resources, ids, deletions int }
 
 // lake is a root with one data store of one segment, whose first row is
 // superseded in a second publication. Two rows are said to be annotated, if lines of
@@ -126,12 +126,13 @@ func lake(t *testing.T, n counts, annotations ...string) (*root.Root, *catalog.C
 		annotate(t, seg, annotations)
 	}
 	o := snapshot.PublishOptions{Now: time.Unix(0, 0), Entries: int64(n.manifest)}
-	ids, err := snapshot.CreateIDs(s.Dir(), "index/1.ids", snapshot.IDBounds{Entries: int64(n.ids), Row: uint32(n.ids), Version: 1}, &o.IDs)
+	bounds := snapshot.IDBounds{Entries: int64(n.ids), Row: uint32(n.ids), Version: 1, Flags: true}
+	ids, err := snapshot.CreateIDs(s.Dir(), "index/1.ids", bounds, &o.IDs)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range n.ids {
-		if err := ids.Add(&snapshot.Entry{Key: snapshot.Key{uint64(i), 1}, Address: snapshot.Address{Row: uint32(i)}, Version: 1}); err != nil {
+		if err := ids.Add(&snapshot.Entry{Key: snapshot.Key{uint64(i), 1}, Address: snapshot.Address{Row: uint32(i)}, Version: 1, Deleted: i < n.deletions}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -159,7 +160,7 @@ func check(t *testing.T, r *root.Root, c *catalog.Catalog) *fsck.Report {
 	return rep
 }
 
-var even = counts{5, 5, 5, 5}
+var even = counts{5, 5, 5, 5, 0}
 
 func TestSound(t *testing.T) {
 	r, c, _ := lake(t, even)
@@ -192,11 +193,12 @@ func TestCounts(t *testing.T) {
 		n    counts
 		want string
 	}{
-		{"columns", counts{5, 4, 5, 5}, "u-1.parquet: 4 rows, expected 5 by the manifest"},
-		{"resources", counts{5, 5, 6, 5}, "u-1.ndjson.zst: 6 lines, expected 5 by the manifest"},
-		{"ids", counts{5, 5, 5, 4}, "index/1.ids: 4 entries, expected 5 by the manifest"},
-		{"ids, current", counts{5, 5, 5, 4}, "3 current rows in the id index, expected 4"},
-		{"ids, row", counts{5, 5, 5, 6}, "1 entries name rows that are not there"},
+		{"columns", counts{5, 4, 5, 5, 0}, "u-1.parquet: 4 rows, expected 5 by the manifest"},
+		{"resources", counts{5, 5, 6, 5, 0}, "u-1.ndjson.zst: 6 lines, expected 5 by the manifest"},
+		{"ids", counts{5, 5, 5, 4, 0}, "index/1.ids: 4 entries, expected 5 by the manifest"},
+		{"ids, current", counts{5, 5, 5, 4, 0}, "3 current rows in the id index, expected 4"},
+		{"ids, deletions", counts{5, 5, 5, 5, 3}, "u-1.ndjson.zst: 2 deletions count as current, expected none"},
+		{"ids, row", counts{5, 5, 5, 6, 0}, "1 entries name rows that are not there"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
