@@ -104,7 +104,7 @@ func (l *lake) saveProfiles(list []profile.Resource) error {
 		return err
 	}
 	if l.profilesChanged != nil {
-		return l.profilesChanged()
+		l.profilesChanged()
 	}
 	return nil
 }

@@ -23,7 +23,6 @@ import (
 	"github.com/fhirlake/fhirlake/server/httpd"
 	"github.com/fhirlake/fhirlake/server/metrics"
 	"github.com/fhirlake/fhirlake/server/owner"
-	"github.com/fhirlake/fhirlake/store/catalog"
 	"github.com/fhirlake/fhirlake/store/root"
 )
 
@@ -136,7 +135,7 @@ func runServe(c *cobra.Command, g *globals, f *serveFlags) error {
 			return err
 		}
 	}
-	if s.lake, err = openRootServed(g, true, catalog.Options{BaseURL: s.baseURL()}); err != nil {
+	if s.lake, err = openRootAt(g, true, s.baseURL()); err != nil {
 		return err
 	}
 	err = s.run(c.Context(), l, c.OutOrStdout(), g)
@@ -246,7 +245,7 @@ func (s *serving) isReady() error {
 
 // announce tells commands where the server is, and what lets them in.
 func (s *serving) announce() error {
-	o := root.Owner{Address: s.local, Token: s.token}
+	o := root.Owner{Address: s.local, URL: s.baseURL(), Token: s.token}
 	if s.cert != nil {
 		o.Certificate = owner.CertificateSum(s.cert.DER())
 	}

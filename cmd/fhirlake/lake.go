@@ -18,7 +18,7 @@ type lake struct {
 	datastore *catalog.DataStore // that the flags name; only for openBeside
 	stores    *datastores.Set    // only for the owner
 	// profilesChanged is told when the root has other profiles; nil: nobody has to know.
-	profilesChanged func() error
+	profilesChanged func()
 	meters          *metrics.Metrics // of a server; nil for a command
 }
 
@@ -35,18 +35,24 @@ func openBeside(g *globals) (*lake, error) {
 	return l, nil
 }
 
-// openRoot opens the root without a data store.
+// openRoot opens the root without a data store. Data stores say that they are where the
+// server that owns the root is, if one does.
 func openRoot(g *globals, exclusive bool) (*lake, error) {
-	return openRootServed(g, exclusive, catalog.Options{})
+	url := ""
+	if !exclusive {
+		o, _ := root.FindOwner(g.root)
+		url = o.URL
+	}
+	return openRootAt(g, exclusive, url)
 }
 
-// openRootServed is openRoot with a catalog that knows where the server is.
-func openRootServed(g *globals, exclusive bool, o catalog.Options) (*lake, error) {
+// openRootAt is openRoot of data stores that are served at a URL.
+func openRootAt(g *globals, exclusive bool, url string) (*lake, error) {
 	r, err := root.Open(g.root, root.Options{Exclusive: exclusive})
 	if err != nil {
 		return nil, err
 	}
-	c, err := catalog.Open(r, o)
+	c, err := catalog.Open(r, catalog.Options{BaseURL: url})
 	if err != nil {
 		return nil, errors.Join(err, r.Close())
 	}

@@ -11,6 +11,18 @@ import (
 
 var errDraining = errors.New("the server is shutting down")
 
+// reading refuses all methods but GET and HEAD.
+func reading(h http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			refuse(w, http.StatusMethodNotAllowed, "not-supported", "only GET and HEAD")
+			return
+		}
+		h(w, r)
+	})
+}
+
 // healthy answers as long as the process serves at all.
 func healthy(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok\n") }
 

@@ -19,6 +19,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -55,8 +56,15 @@ const stopTimeout = 5 * time.Second
 // Server serves one address. Handlers are added before Serve.
 type Server struct {
 	o        Options
-	mux      *http.ServeMux
+	exact    map[string]http.Handler
+	below    []subtree
 	draining atomic.Bool
+}
+
+// subtree is a handler of all paths that begin with a prefix.
+type subtree struct {
+	prefix string
+	http.Handler
 }
 
 // New makes a server with /healthz, /readyz and /metrics.
@@ -74,18 +82,40 @@ func New(o Options) *Server {
 	o.IdleTimeout = cmp.Or(o.IdleTimeout, 120*time.Second)
 	o.MaxHeader = cmp.Or(o.MaxHeader, 64<<10)
 	o.ShutdownTimeout = cmp.Or(o.ShutdownTimeout, 30*time.Second)
-	s := &Server{o: o, mux: http.NewServeMux()}
-	s.mux.HandleFunc("GET /healthz", healthy)
-	s.mux.HandleFunc("GET /readyz", s.ready)
+	s := &Server{o: o, exact: map[string]http.Handler{}}
+	s.Handle("/healthz", reading(healthy))
+	s.Handle("/readyz", reading(s.ready))
 	if o.Metrics != nil {
-		s.mux.Handle("GET /metrics", o.Metrics)
+		s.Handle("/metrics", reading(o.Metrics.ServeHTTP))
 	}
-	s.mux.HandleFunc("/", unknown)
 	return s
 }
 
-// Handle adds a handler, by a pattern of [http.ServeMux].
-func (s *Server) Handle(pattern string, h http.Handler) { s.mux.Handle(pattern, h) }
+// Handle adds the handler of a path, or of all below it when it ends in a slash. Paths
+// go to handlers as they are: [http.ServeMux] would redirect those that are not clean,
+// which FHIR's clients do not expect.
+func (s *Server) Handle(path string, h http.Handler) {
+	if strings.HasSuffix(path, "/") {
+		s.below = append(s.below, subtree{path, h})
+		return
+	}
+	s.exact[path] = h
+}
+
+// route gives a request to its handler.
+func (s *Server) route(w http.ResponseWriter, r *http.Request) {
+	if h := s.exact[r.URL.Path]; h != nil {
+		h.ServeHTTP(w, r)
+		return
+	}
+	for _, t := range s.below {
+		if strings.HasPrefix(r.URL.Path, t.prefix) {
+			t.ServeHTTP(w, r)
+			return
+		}
+	}
+	unknown(w, r)
+}
 
 // Serve accepts connections of l until ctx ends, and then finishes the requests that
 // it has accepted. The context of a request does not end with ctx, but when the time
@@ -122,7 +152,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 
 func (s *Server) server(requests context.Context) *http.Server {
 	h := &http.Server{
-		Handler:           s.observed(s.mux),
+		Handler:           s.observed(http.HandlerFunc(s.route)),
 		ReadHeaderTimeout: s.o.HeaderTimeout,
 		ReadTimeout:       s.o.ReadTimeout,
 		WriteTimeout:      s.o.WriteTimeout,

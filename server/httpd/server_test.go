@@ -105,6 +105,30 @@ func TestHealth(t *testing.T) {
 	}
 }
 
+func TestPathsGoToHandlersAsTheyAre(t *testing.T) {
+	r := start(t, httpd.Options{}, map[string]http.HandlerFunc{"/below/": func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, r.URL.Path)
+	}})
+	for _, path := range []string{"/below/", "/below//a", "/below/a/../b", "/below/./a/"} {
+		if status, body := r.get(path); status != 200 || body != path {
+			t.Errorf("%s: %d %q", path, status, body)
+		}
+	}
+	for _, path := range []string{"/below", "//below/", "/healthz/"} {
+		if status, _ := r.get(path); status != 404 {
+			t.Errorf("%s: %d, want 404", path, status)
+		}
+	}
+	resp, err := http.Post(r.url+"/healthz", "text/plain", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != 405 || resp.Header.Get("Allow") != "GET, HEAD" {
+		t.Errorf("POST: %d, Allow %q", resp.StatusCode, resp.Header.Get("Allow"))
+	}
+}
+
 func TestShutdownFinishesWhatWasAccepted(t *testing.T) {
 	begun, release := make(chan bool), make(chan bool)
 	r := start(t, httpd.Options{}, map[string]http.HandlerFunc{"/slow": func(w http.ResponseWriter, r *http.Request) {

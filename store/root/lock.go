@@ -21,6 +21,7 @@ const errReadOnlyFS = syscall.EROFS
 type Owner struct {
 	PID     int    `json:"pid"`
 	Address string `json:"address,omitempty"` // host:port of its server; empty for a command
+	URL     string `json:"url,omitempty"`     // by which clients reach the server, without a slash at its end
 	Token   string `json:"token,omitempty"`   // opens the server for commands
 	// Certificate is the SHA-256 of the server's certificate, hexadecimal; empty when
 	// it speaks without TLS.

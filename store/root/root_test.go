@@ -170,7 +170,7 @@ func TestAnnounce(t *testing.T) {
 	}
 	defer r.Close()
 	for _, want := range []root.Owner{
-		{Address: "a-long-name.example.org:8080", Token: "a-long-token", Certificate: "00ff"},
+		{Address: "a-long-name.example.org:8080", URL: "https://fhir.example.org", Token: "a-long-token", Certificate: "00ff"},
 		{Address: "h:1", Token: "t"},
 	} {
 		if err := r.Announce(want); err != nil {
