@@ -1,0 +1,109 @@
+// Package capability says what the FHIR REST interface does: the interactions of each
+// resource type, the operations, the parameters and headers that it knows. The
+// interface asks it before it acts, the CapabilityStatement and the page
+// docs/fhir-support.md are made of it, so neither can say what is not so.
+//
+// Read [Of] first.
+package capability
+
+import "github.com/fhirlake/fhirlake/fhir/r4"
+
+// Interaction is one of FHIR's (R4, value sets type- and system-restful-interaction).
+type Interaction uint16
+
+// The interactions, as bits of a [Set].
+const (
+	Read Interaction = 1 << iota
+	VersionRead
+	Update
+	Patch
+	Delete
+	HistoryInstance
+	HistoryType
+	Create
+)
+
+// Set is a set of interactions.
+type Set uint16
+
+// Has tells whether i is in the set.
+func (s Set) Has(i Interaction) bool { return s&Set(i) != 0 }
+
+// codes are the codes of the interactions with what documents say of them.
+var codes = []struct {
+	interaction Interaction
+	code        string
+	request     string
+}{
+	{Read, "read", "GET Type/id"},
+	{VersionRead, "vread", "GET Type/id/_history/version"},
+	{Update, "update", "PUT Type/id"},
+	{Patch, "patch", "PATCH Type/id"},
+	{Delete, "delete", "DELETE Type/id"},
+	{HistoryInstance, "history-instance", "GET Type/id/_history"},
+	{HistoryType, "history-type", "GET Type/_history"},
+	{Create, "create", "POST Type"},
+}
+
+const all = Set(Read | VersionRead | Update | Patch | Delete | HistoryInstance | HistoryType | Create)
+
+// Of gives the interactions of a resource type. OperationOutcome and Parameters are
+// not stored; an AuditEvent is never changed (as in Amazon HealthLake).
+func Of(t r4.TypeID) Set {
+	switch t {
+	case r4.TypeOperationOutcome, r4.TypeParameters:
+		return 0
+	case r4.TypeAuditEvent:
+		return all &^ Set(Update|Patch|Delete)
+	}
+	return all
+}
+
+// Operation is a named operation.
+type Operation struct {
+	Name       string // without the dollar sign
+	Definition string // canonical URL
+	Type       bool   // invoked at Type/$name
+	Instance   bool   // invoked at Type/id/$name
+	Doc        string
+}
+
+// The operations.
+var (
+	Validate = Operation{
+		"validate", "http://hl7.org/fhir/OperationDefinition/Resource-validate", true, true,
+		"checks a resource as a write at level strict does, and more: profiles of `profile`, notes on profiles that are not known; stores nothing. `mode`: create, update, delete, profile",
+	}
+	Meta = Operation{
+		"meta", "http://hl7.org/fhir/OperationDefinition/Resource-meta", false, true,
+		"gives the meta of the current version",
+	}
+	Erase = Operation{
+		"erase", "", false, true,
+		"removes a resource with its history, as in Amazon HealthLake; where the data store can",
+	}
+)
+
+// Operations gives those that a data store has, erase being one that not every one has.
+func Operations(erase bool) []Operation {
+	ops := []Operation{Validate, Meta}
+	if erase {
+		ops = append(ops, Erase)
+	}
+	return ops
+}
+
+// The limits of one request.
+const (
+	MaxBody        = 5 << 20 // bytes, after decompression; as in Amazon HealthLake
+	MaxTransaction = 100     // entries
+	MaxBatch       = 500     // entries
+	MaxCount       = 1000    // versions on a page of a history
+	DefaultCount   = 100
+)
+
+// The media types that a PATCH takes.
+const (
+	JSONPatch = "application/json-patch+json"
+	FHIRJSON  = "application/fhir+json"
+)

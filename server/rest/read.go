@@ -1,0 +1,124 @@
+package rest
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/fhirlake/fhirlake/fhir/outcome"
+	"github.com/fhirlake/fhirlake/fhir/r4"
+	"github.com/fhirlake/fhirlake/store/lake"
+)
+
+// read gives the current version (FHIR R4, 3.1.0.2).
+func (c *call) read() (*reply, error) {
+	if err := c.checkQuery(); err != nil {
+		return nil, err
+	}
+	var dst []byte
+	if c.text != nil {
+		dst = (*c.text)[:0]
+	}
+	res, err := c.ds.store.Read(c.typ, c.id, dst)
+	if err != nil {
+		return nil, c.readFault(err)
+	}
+	return c.give(&res)
+}
+
+// readVersion gives one version (FHIR R4, 3.1.0.3).
+func (c *call) readVersion() (*reply, error) {
+	if err := c.checkQuery(); err != nil {
+		return nil, err
+	}
+	n, err := strconv.ParseUint(c.version, 10, 32)
+	if err != nil || n == 0 || c.version[0] == '0' || c.version[0] == '+' {
+		return nil, outcome.Faultf(outcome.NotFound, "%s/%s has no version '%s'", c.typ, c.id, clip(c.version))
+	}
+	res, err := c.ds.store.ReadVersion(c.typ, c.id, uint32(n), nil)
+	if errors.Is(err, lake.ErrNotFound) {
+		return nil, outcome.Faultf(outcome.NotFound, "%s/%s has no version %d", c.typ, c.id, n)
+	}
+	if err != nil {
+		return nil, c.readFault(err)
+	}
+	return c.give(&res)
+}
+
+// readFault says what an error of reading the resource of the call means.
+func (c *call) readFault(err error) error {
+	var gone *lake.GoneError
+	switch {
+	case errors.Is(err, lake.ErrNotFound):
+		return outcome.Faultf(outcome.NotFound, "there is no %s with id '%s'", c.typ, c.id)
+	case errors.As(err, &gone):
+		return &versioned{outcome.Faultf(outcome.Gone, "%s/%s was deleted in version %d", c.typ, c.id, gone.Version.Number), gone.Version.Number}
+	}
+	return err
+}
+
+// versioned is a fault whose answer has the ETag of a version (FHIR R4, 3.1.0.2).
+type versioned struct {
+	*outcome.Fault
+	number uint32
+}
+
+func (e *versioned) Unwrap() error { return e.Fault }
+
+// give makes the reply of a resource that is there, or says that the client has it
+// already (FHIR R4, 3.1.0.6).
+func (c *call) give(res *lake.Resource) (*reply, error) {
+	out := &reply{status: http.StatusOK, version: res.Number, updated: res.Updated, json: res.JSON, resource: true}
+	if c.text != nil && cap(res.JSON) > cap(*c.text) {
+		*c.text = res.JSON
+	}
+	if c.unmodified(res) {
+		out.status, out.json = http.StatusNotModified, nil
+		return out, nil
+	}
+	if res.Issues != nil {
+		shown, err := c.shown(res)
+		if err != nil {
+			return nil, err
+		}
+		out.json, out.flawed = shown, true
+	}
+	out.raw = c.typ == r4.TypeBinary
+	return out, nil
+}
+
+// shown is the text of a resource with the issues that are kept beside it.
+func (c *call) shown(res *lake.Resource) ([]byte, error) {
+	issues, err := outcome.ParseIssues(res.Issues)
+	if err != nil {
+		return nil, err
+	}
+	return outcome.AppendShown(nil, res.JSON, issues), nil
+}
+
+// unmodified evaluates If-None-Match and If-Modified-Since (RFC 9110, 13.2.2: the
+// second counts only without the first).
+func (c *call) unmodified(res *lake.Resource) bool {
+	if text := c.header.Get("If-None-Match"); text != "" {
+		if strings.TrimSpace(text) == "*" {
+			return true
+		}
+		for tag := range strings.SplitSeq(text, ",") {
+			if n, ok := readETag(tag); ok && n == res.Number {
+				return true
+			}
+		}
+		return false
+	}
+	if text := c.header.Get("If-Modified-Since"); text != "" {
+		since, err := http.ParseTime(text)
+		if err != nil { // that of an entry is an instant
+			since, err = time.Parse(time.RFC3339, text)
+		}
+		// Last-Modified has whole seconds.
+		return err == nil && res.Updated/1e6 <= since.Unix()
+	}
+	return false
+}

@@ -1,0 +1,176 @@
+package rest_test
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/fhirlake/fhirlake/server/rest"
+	"github.com/fhirlake/fhirlake/store/delta"
+	"github.com/fhirlake/fhirlake/store/lake"
+)
+
+var update = flag.Bool("update", false, "rewrite golden text")
+
+var secret = []byte(strings.Repeat("k", 32))
+
+// server is a handler over a real data store, ds, with ids and times that are the same
+// in every run: each request is one second after the one before.
+type server struct {
+	handler http.Handler
+	lake    *lake.Lake
+	clock   atomic.Int64
+	ids     atomic.Int64
+}
+
+func newServer(t testing.TB, change func(*rest.Options)) *server {
+	t.Helper()
+	s := &server{}
+	l, err := lake.Open(t.TempDir(), lake.Options{
+		Secret: secret, Now: func() time.Time { return time.Unix(1767225600+s.clock.Load(), 0) },
+		Delta: delta.Options{Memory: 1, Reserve: -1},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	s.lake = l
+	s.handler = serverOf(t, l, &s.ids, change)
+	return s
+}
+
+// serverOf is a handler over any store.
+func serverOf(t testing.TB, store rest.Store, ids *atomic.Int64, change func(*rest.Options)) http.Handler {
+	t.Helper()
+	ds, err := rest.NewDataStore(rest.DataStoreOptions{Store: store, Secret: secret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := rest.Options{
+		DataStore: func(id string) (*rest.DataStore, error) {
+			if id != "ds" {
+				return nil, rest.ErrNoDataStore
+			}
+			return ds, nil
+		},
+		BaseURL: "http://lake.test",
+		Version: "0.0.0",
+		Now:     func() time.Time { return time.Unix(1767225600, 0) },
+		NewID:   func() string { return fmt.Sprintf("new-%d", ids.Add(1)) },
+	}
+	if change != nil {
+		change(&o)
+	}
+	return rest.New(o)
+}
+
+// do sends one request; its header lines are "Name: value".
+func (s *server) do(t testing.TB, method, path, body string, header ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	s.clock.Add(1)
+	return do(t, s.handler, method, path, body, header...)
+}
+
+func do(t testing.TB, h http.Handler, method, path, body string, header ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequest(method, "http://lake.test/datastore/ds/r4"+path, strings.NewReader(body))
+	if body == "" {
+		r.Body, r.ContentLength = http.NoBody, 0
+	}
+	for _, line := range header {
+		name, value, _ := strings.Cut(line, ": ")
+		r.Header.Add(name, value)
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// shownHeaders are those of an answer that golden text has.
+var shownHeaders = []string{"Allow", "Accept-Patch", "Content-Type", "Etag", "Last-Modified", "Location", "Retry-After", "X-Amzn-Healthlake-Validation-Issues", "X-Security-Context"}
+
+func shown(w *httptest.ResponseRecorder) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d\n", w.Code)
+	for _, name := range shownHeaders {
+		if v := w.Header().Get(name); v != "" && !(name == "Content-Type" && v == "application/fhir+json;charset=utf-8") {
+			fmt.Fprintf(&b, "%s: %s\n", name, v)
+		}
+	}
+	if w.Body.Len() > 0 {
+		fmt.Fprintf(&b, "\n%s\n", strings.TrimRight(w.Body.String(), "\n"))
+	}
+	return b.String()
+}
+
+// TestExchanges runs the files of testdata, each on an empty data store. A file has
+// exchanges: what they show as a line "# ...", a request with its header and body, a
+// line "----", the answer; then a line "====".
+func TestExchanges(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.http")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no golden text: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".http"), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := newServer(t, nil)
+			var got []string
+			for part := range strings.SplitSeq(string(text), "\n====\n") {
+				request, _, _ := strings.Cut(part+"\n", "\n----\n")
+				request = strings.Trim(request, "\n")
+				if request == "" {
+					continue
+				}
+				got = append(got, request+"\n----\n"+s.exchange(t, request))
+			}
+			result := strings.Join(got, "====\n")
+			if *update {
+				if err := os.WriteFile(file, []byte(result), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if d := cmp.Diff(string(text), result); d != "" {
+				t.Errorf("(-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+func (s *server) exchange(t *testing.T, request string) string {
+	head, body, _ := strings.Cut(request, "\n\n")
+	lines := slices.DeleteFunc(strings.Split(head, "\n"), func(l string) bool { return strings.HasPrefix(l, "#") })
+	method, path, ok := strings.Cut(lines[0], " ")
+	if !ok {
+		t.Fatalf("%q is no request", lines[0])
+	}
+	return shown(s.do(t, method, path, body, lines[1:]...))
+}
+
+func read(t testing.TB, r io.Reader) string {
+	t.Helper()
+	b, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
