@@ -3,7 +3,6 @@ package rest_test
 import (
 	"flag"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -164,13 +163,4 @@ func (s *server) exchange(t *testing.T, request string) string {
 		t.Fatalf("%q is no request", lines[0])
 	}
 	return shown(s.do(t, method, path, body, lines[1:]...))
-}
-
-func read(t testing.TB, r io.Reader) string {
-	t.Helper()
-	b, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
 }
