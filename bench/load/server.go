@@ -2,9 +2,9 @@ package load
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -31,10 +31,11 @@ type RequestResult struct {
 	PeakRSSBytes int64        `json:"peakRSSBytes,omitempty"` // of the server
 }
 
-// server is a `fhirlake serve` over a root of its own.
+// server is a `fhirlake serve` over a root of its own. Its log goes to a file, as it
+// would elsewhere: reading it would cost the client what it measures.
 type server struct {
 	cmd  *exec.Cmd
-	log  *bytes.Buffer
+	log  *os.File
 	base string // URL of the data store
 }
 
@@ -54,7 +55,11 @@ func serve(ctx context.Context, o *RequestOptions, res *RequestResult) (*server,
 		}
 		res.Resources = imported.Imported
 	}
-	s := &server{log: &bytes.Buffer{}}
+	log, err := os.Create(filepath.Join(o.Work, "log"))
+	if err != nil {
+		return nil, fmt.Errorf("start the server: %w", err)
+	}
+	s := &server{log: log}
 	s.cmd = exec.CommandContext(ctx, o.Program, append([]string{"--root", root, "--json", "serve", "--listen", "127.0.0.1:0"}, o.Args...)...)
 	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(os.Interrupt) }
 	s.cmd.Stderr = s.log
@@ -63,7 +68,7 @@ func serve(ctx context.Context, o *RequestOptions, res *RequestResult) (*server,
 		return nil, fmt.Errorf("start the server: %w", err)
 	}
 	if err := s.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start the server: %w", err)
+		return nil, fmt.Errorf("start the server: %w", errors.Join(err, log.Close()))
 	}
 	var hello struct {
 		URL string `json:"url"`
@@ -77,7 +82,8 @@ func serve(ctx context.Context, o *RequestOptions, res *RequestResult) (*server,
 	}
 	if err != nil {
 		s.stop(res)
-		return nil, fmt.Errorf("start the server: %w: %s", err, s.log)
+		said, _ := os.ReadFile(log.Name())
+		return nil, fmt.Errorf("start the server: %w: %.1000s", err, said)
 	}
 	return s, nil
 }
@@ -104,9 +110,8 @@ func (s *server) datastore(ctx context.Context, program, root, url string) (stri
 
 // stop ends the server and takes down what it cost.
 func (s *server) stop(res *RequestResult) {
-	if s.cmd.Process.Signal(os.Interrupt) != nil {
-		return // it has ended
-	}
+	s.cmd.Process.Signal(os.Interrupt) // it may have ended
 	s.cmd.Wait()
+	s.log.Close()
 	res.PeakRSSBytes = childPeakRSS(s.cmd.ProcessState)
 }

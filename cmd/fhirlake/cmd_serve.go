@@ -20,9 +20,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fhirlake/fhirlake/server/datastores"
 	"github.com/fhirlake/fhirlake/server/httpd"
 	"github.com/fhirlake/fhirlake/server/metrics"
 	"github.com/fhirlake/fhirlake/server/owner"
+	"github.com/fhirlake/fhirlake/server/rest"
 	"github.com/fhirlake/fhirlake/store/root"
 )
 
@@ -193,6 +195,11 @@ func (s *serving) run(ctx context.Context, l net.Listener, out io.Writer, g *glo
 	})
 	front.Handle(owner.Prefix, owner.NewHandler(s.local, owner.HandlerOptions{
 		Token: s.token, Version: version, Operations: served(s.lake, int64(s.flags.memory)), Code: codeOf,
+	}))
+	fhir := datastores.NewFHIR(s.lake.stores)
+	s.lake.profilesChanged = fhir.ProfilesChanged
+	front.Handle("/datastore/", rest.New(rest.Options{
+		DataStore: fhir.DataStore, BaseURL: s.flags.baseURL, Version: version, Log: s.log,
 	}))
 	if err := s.announce(); err != nil {
 		return err

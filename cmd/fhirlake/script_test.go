@@ -42,7 +42,11 @@ var update = flag.Bool("update", false, "rewrite what scripts compare with")
 //	ready                 waits until the server is ready
 //	get PATH              asks it; stdout is the status and the body
 //	send METHOD PATH [FILE [TYPE]]  likewise, with the file as body
+//	datastore NAME        makes /r4 in paths that of a data store
 //	stop INT|TERM         ends it with a signal; stdout is its log
+//	stopped CODE INT|TERM|KILL  likewise, when it exits with another code
+//	hup                   has it read its certificate again
+//	certificate FILE KEY  makes a certificate
 //
 // and the conditions [ordinary], [unshare] and [full] for what the machine allows.
 func TestScripts(t *testing.T) {
@@ -76,6 +80,11 @@ func TestScripts(t *testing.T) {
 			"get":    getCommand,
 			"send":   sendCommand,
 			"stop":   stopCommand,
+
+			"datastore":   datastoreCommand,
+			"stopped":     stoppedCommand,
+			"hup":         hupCommand,
+			"certificate": certificateCommand,
 		},
 	})
 }

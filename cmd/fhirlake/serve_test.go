@@ -2,12 +2,20 @@ package main
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
+	"math/big"
 	"net/http"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -64,7 +72,7 @@ func (s *server) stop(sig os.Signal) error {
 // awaitReady waits until requests are served; it gives up with the test run.
 func (s *server) awaitReady() error {
 	for {
-		resp, err := http.Get(s.url + "/readyz")
+		resp, err := client.Get(s.url + "/readyz")
 		if err != nil {
 			return err
 		}
@@ -75,6 +83,9 @@ func (s *server) awaitReady() error {
 		time.Sleep(2 * time.Millisecond)
 	}
 }
+
+// client takes the certificates that tests make.
+var client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 
 const serverKey = "server"
 
@@ -95,13 +106,26 @@ func serveCommand(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // scriptState is what the commands of one script share.
-type scriptState struct{ server *server }
+type scriptState struct {
+	server    *server
+	datastore string // what /r4 stands for; "" for nothing
+}
 
 func current(ts *testscript.TestScript) *scriptState { return ts.Value(serverKey).(*scriptState) }
 
+// setUpServer makes the state of a script.
 func setUpServer(env *testscript.Env) error {
 	env.Values[serverKey] = &scriptState{}
 	return nil
+}
+
+// datastoreCommand says which data store requests to /r4 go to: datastore NAME.
+func datastoreCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: datastore NAME")
+	}
+	ts.Check(ts.Exec("fhirlake", "datastore", "describe", "--json", args[0]))
+	current(ts).datastore = fmt.Sprint(at(ts, lastLine(ts), "DatastoreProperties.DatastoreId"))
 }
 
 func readyCommand(ts *testscript.TestScript, _ bool, _ []string) {
@@ -132,12 +156,16 @@ func sendCommand(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 func request(ts *testscript.TestScript, method, path, body, contentType string) {
-	req, err := http.NewRequest(method, current(ts).server.url+path, strings.NewReader(body))
+	state := current(ts)
+	if strings.HasPrefix(path, "/r4") {
+		path = "/datastore/" + state.datastore + path
+	}
+	req, err := http.NewRequest(method, state.server.url+path, strings.NewReader(body))
 	ts.Check(err)
 	if contentType != "" {
 		req.Header.Set("Content-Type", contentType)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := client.Do(req)
 	ts.Check(err)
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
@@ -151,11 +179,48 @@ func stopCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: stop INT|TERM")
 	}
-	sig := map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM}[args[0]]
-	s := current(ts).server
-	if err := s.stop(sig); err != nil {
-		ts.Fatalf("the server ended with %v\n%s", err, s.log)
+	stoppedCommand(ts, false, []string{"0", args[0]})
+}
+
+// stoppedCommand is stop for a server that exits with another code; -1 is that of one
+// that was killed.
+func stoppedCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: stopped CODE INT|TERM|KILL")
 	}
-	ts.Check(os.WriteFile(ts.MkAbs("server.log"), s.log.Bytes(), 0o644))
+	sig := map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM, "KILL": os.Kill}[args[1]]
+	s := current(ts).server
+	if err := s.stop(sig); strconv.Itoa(s.cmd.ProcessState.ExitCode()) != args[0] {
+		ts.Fatalf("the server ended with %v, want exit code %s\n%s", err, args[0], s.log)
+	}
 	fmt.Fprint(ts.Stdout(), s.log)
+}
+
+// hupCommand has the server read its certificate again, and waits until it has.
+func hupCommand(ts *testscript.TestScript, _ bool, _ []string) {
+	name := ts.MkAbs("fhirlake-data/lock")
+	before := ts.ReadFile(name)
+	ts.Check(current(ts).server.cmd.Process.Signal(syscall.SIGHUP))
+	for {
+		if now := ts.ReadFile(name); now != before && strings.HasSuffix(now, "}\n") {
+			return
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// certificateCommand makes a certificate that signs itself: certificate FILE KEY-FILE.
+func certificateCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: certificate FILE KEY-FILE")
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ts.Check(err)
+	about := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	cert, err := x509.CreateCertificate(rand.Reader, about, about, &key.PublicKey, key)
+	ts.Check(err)
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o644))
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600))
 }

@@ -1,0 +1,103 @@
+package datastores
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/fhirlake/fhirlake/server/rest"
+	"github.com/fhirlake/fhirlake/stages/validate/profiles"
+	"github.com/fhirlake/fhirlake/store/catalog"
+	"github.com/fhirlake/fhirlake/store/lake"
+	profilestore "github.com/fhirlake/fhirlake/store/profiles"
+)
+
+// FHIR is the data stores of a set as REST serves them: each with the stages of a write,
+// which know the profiles of the root. It is safe for concurrent use.
+type FHIR struct {
+	set *Set
+
+	mu       sync.RWMutex
+	profiles *profiles.Set     // nil: to be read
+	served   map[string]served // by id
+}
+
+// served is what was made for a lake. The lake of an id changes when the data store is
+// closed and opened again.
+type served struct {
+	lake  *lake.Lake
+	store *rest.DataStore
+}
+
+// NewFHIR serves the data stores of a set.
+func NewFHIR(s *Set) *FHIR { return &FHIR{set: s, served: map[string]served{}} }
+
+// DataStore gives a data store by its id. The error is [rest.ErrNoDataStore] when there
+// is none.
+func (f *FHIR) DataStore(id string) (*rest.DataStore, error) {
+	l, err := f.set.Lake(id)
+	switch {
+	case errors.Is(err, catalog.ErrNotFound):
+		f.forget(id)
+		return nil, rest.ErrNoDataStore
+	case err != nil:
+		return nil, err
+	}
+	f.mu.RLock()
+	have := f.served[id]
+	f.mu.RUnlock()
+	if have.lake == l {
+		return have.store, nil
+	}
+	return f.serve(id, l)
+}
+
+func (f *FHIR) serve(id string, l *lake.Lake) (*rest.DataStore, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if have := f.served[id]; have.lake == l {
+		return have.store, nil
+	}
+	d, err := f.set.catalog.DataStore(id)
+	if err != nil {
+		return nil, err
+	}
+	secret, err := hex.DecodeString(d.HashKey)
+	if err != nil {
+		return nil, fmt.Errorf("data store %s: the hash key is not hexadecimal", id)
+	}
+	if f.profiles == nil {
+		known, err := profilestore.Load(f.set.root)
+		if err != nil {
+			return nil, err
+		}
+		f.profiles = profiles.NewSet(known)
+	}
+	store, err := rest.NewDataStore(rest.DataStoreOptions{Store: l, Secret: secret, Profiles: f.profiles})
+	if err != nil {
+		return nil, err
+	}
+	f.served[id] = served{l, store}
+	return store, nil
+}
+
+func (f *FHIR) forget(id string) {
+	f.mu.RLock()
+	_, have := f.served[id]
+	f.mu.RUnlock()
+	if have {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(f.served, id)
+	}
+}
+
+// ProfilesChanged makes requests that come from now on know the profiles that the root
+// has now.
+func (f *FHIR) ProfilesChanged() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.profiles = nil
+	clear(f.served)
+}
