@@ -141,6 +141,9 @@ func (e *notAllowed) Unwrap() error { return e.Fault }
 func (c *call) allowed() error {
 	methods := interactions[c.kind]
 	set := capability.Of(c.typ)
+	if i := methods[c.method]; i != 0 && set.Has(i) {
+		return nil
+	}
 	if methods != nil && set == 0 {
 		return outcome.Faultf(outcome.NotFound, "%s is not stored", c.typ)
 	}

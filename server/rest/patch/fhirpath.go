@@ -15,7 +15,7 @@ import (
 
 // maxRead bounds the bytes that a FHIRPath Patch reads: each operation reads the
 // resource again.
-const maxRead = 256 << 20
+const maxRead = 64 << 20
 
 // FHIRPath is a FHIRPath Patch (FHIR R4, "FHIRPath Patch"). Where the page leaves it
 // open:
