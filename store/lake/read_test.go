@@ -88,7 +88,8 @@ func TestReadsOfWhatIsInMemoryHardlyAllocate(t *testing.T) {
 	l := stored(t, func([]snapshot.Entry) {})
 	commitOne(t, l, put(r4.TypePatient, "new", 1))
 	buf := make([]byte, 0, 1024)
-	for id, most := range map[string]float64{"a": 4, "new": 4} {
+	// 3 and 2; the race detector makes pools lose some of what they are given.
+	for id, most := range map[string]float64{"a": 6, "new": 5} {
 		got := testing.AllocsPerRun(100, func() {
 			if _, err := l.Read(r4.TypePatient, id, buf[:0]); err != nil {
 				t.Fatal(err)
