@@ -63,7 +63,7 @@ type ImportOptions struct {
 func CompareImport(ctx context.Context, o ImportOptions) (*ImportComparison, error) {
 	files, size, err := inputFiles(o.Inputs)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("bench import: %w", err)
 	}
 	c := &ImportComparison{Files: len(files), Bytes: size}
 	for range max(o.Runs, 1) {
@@ -165,11 +165,11 @@ func inputFiles(inputs []string) (files []string, size int64, err error) {
 			return nil
 		})
 		if err != nil {
-			return nil, 0, fmt.Errorf("bench import: %w", err)
+			return nil, 0, err
 		}
 	}
 	if len(files) == 0 {
-		return nil, 0, fmt.Errorf("bench import: no *.ndjson files in %v", inputs)
+		return nil, 0, fmt.Errorf("no *.ndjson files in %v", inputs)
 	}
 	return files, size, nil
 }

@@ -42,7 +42,7 @@ var update = flag.Bool("update", false, "rewrite what scripts compare with")
 //	ready                 waits until the server is ready
 //	get PATH              asks it; stdout is the status and the body
 //	send METHOD PATH [FILE [TYPE]]  likewise, with the file as body
-//	datastore NAME        makes /r4 in paths that of a data store
+//	datastore NAME        makes /r4 in paths, and $BASE, that of a data store
 //	stop INT|TERM         ends it with a signal; stdout is its log
 //	stopped CODE INT|TERM|KILL  likewise, when it exits with another code
 //	hup                   has it read its certificate again

@@ -119,13 +119,16 @@ func setUpServer(env *testscript.Env) error {
 	return nil
 }
 
-// datastoreCommand says which data store requests to /r4 go to: datastore NAME.
+// datastoreCommand says which data store requests to /r4 go to, and sets $BASE to its
+// URL: datastore NAME.
 func datastoreCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: datastore NAME")
 	}
 	ts.Check(ts.Exec("fhirlake", "datastore", "describe", "--json", args[0]))
-	current(ts).datastore = fmt.Sprint(at(ts, lastLine(ts), "DatastoreProperties.DatastoreId"))
+	state := current(ts)
+	state.datastore = fmt.Sprint(at(ts, lastLine(ts), "DatastoreProperties.DatastoreId"))
+	ts.Setenv("BASE", state.server.url+"/datastore/"+state.datastore+"/r4")
 }
 
 func readyCommand(ts *testscript.TestScript, _ bool, _ []string) {
