@@ -141,7 +141,7 @@ func (c *call) appendVersion(dst []byte, r *lake.Resource, cut *subset) ([]byte,
 		text := r.JSON
 		if r.Issues != nil {
 			var err error
-			if text, err = c.shown(r); err != nil {
+			if text, err = shown(r.Type, r.JSON, r.Issues); err != nil {
 				return nil, err
 			}
 		}

@@ -79,23 +79,27 @@ func (c *call) give(res *lake.Resource) (*reply, error) {
 		return out, nil
 	}
 	if res.Issues != nil {
-		shown, err := c.shown(res)
-		if err != nil {
+		var err error
+		if out.json, err = shown(c.typ, res.JSON, res.Issues); err != nil {
 			return nil, err
 		}
-		out.json, out.flawed = shown, true
+		out.flawed = true
 	}
 	out.raw = c.typ == r4.TypeBinary
 	return out, nil
 }
 
-// shown is the text of a resource with the issues that are kept beside it.
-func (c *call) shown(res *lake.Resource) ([]byte, error) {
-	issues, err := outcome.ParseIssues(res.Issues)
+// shown is the text of a resource with the issues that are kept beside it. A type that
+// cannot have extensions (Bundle, Binary, Parameters) is shown as it is.
+func shown(t r4.TypeID, text, kept []byte) ([]byte, error) {
+	if t.ElementByName("extension") == 0 {
+		return text, nil
+	}
+	issues, err := outcome.ParseIssues(kept)
 	if err != nil {
 		return nil, err
 	}
-	return outcome.AppendShown(nil, res.JSON, issues), nil
+	return outcome.AppendShown(nil, text, issues), nil
 }
 
 // unmodified evaluates If-None-Match and If-Modified-Since (RFC 9110, 13.2.2: the

@@ -222,17 +222,16 @@ func (c *call) written(x *change, done *lake.Outcome) (*reply, error) {
 		}
 		out.json, out.flawed = res.JSON, res.Issues != nil
 		if out.flawed {
-			out.json, err = c.shown(&res)
+			out.json, err = shown(res.Type, res.JSON, res.Issues)
 		}
 		return out, err
 	}
 	out.json = x.work.stamp(nil, x.record, done.Number, instant(done.Updated))
 	if out.flawed {
-		issues, err := outcome.ParseIssues(x.write.Issues)
-		if err != nil {
+		var err error
+		if out.json, err = shown(done.Type, out.json, x.write.Issues); err != nil {
 			return nil, err
 		}
-		out.json = outcome.AppendShown(nil, out.json, issues)
 	}
 	return out, nil
 }
