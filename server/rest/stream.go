@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"sync"
 
 	"github.com/klauspost/compress/gzip"
 
@@ -35,6 +36,8 @@ const (
 	maxGathered = 32 << 20
 )
 
+var streamBuffers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, streamBuffer) }}
+
 // stream writes a body as it comes to be.
 func (x *exchange) stream(out *reply) {
 	if x.pretty {
@@ -47,7 +50,9 @@ func (x *exchange) stream(out *reply) {
 		return
 	}
 	begun := &begun{x: x, status: out.status}
-	b := bufio.NewWriterSize(begun, streamBuffer)
+	b := streamBuffers.Get().(*bufio.Writer)
+	defer streamBuffers.Put(b)
+	b.Reset(begun)
 	s := &stream{w: b}
 	err := out.write(s)
 	if err == nil {
