@@ -45,10 +45,10 @@ func newServeCommand(g *globals) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "serve",
 		Short: "Own the root and serve it",
-		Long: `Serve owns the root and answers health under /healthz and /readyz, and metrics
-under /metrics; FHIR REST under /datastore/<id>/r4/ is not answered in this version.
-Commands on the same root go on working: what must be done by the owner they send
-to the server.
+		Long: `Serve owns the root and answers FHIR REST under /datastore/<id>/r4/, health under
+/healthz and /readyz, and metrics under /metrics. Search is not answered in this
+version. Commands on the same root go on working: what must be done by the owner
+they send to the server.
 
 There is no authentication in this version, so serve listens on the loopback; any
 other address needs --without-authentication, and something before it that says
