@@ -134,7 +134,7 @@ func (s *Store) write(sync bool, fill func(*pebble.Batch) (seq uint64, err error
 	b := s.db.NewBatch()
 	seq, err := fill(b)
 	if err == nil {
-		s.sinceSpace += int64(b.Len())
+		s.sinceLook += int64(b.Len())
 		if sync {
 			err = s.db.ApplyNoSyncWait(b, pebble.Sync)
 		} else {
@@ -168,11 +168,11 @@ func raise(a *atomic.Uint64, v uint64) {
 	}
 }
 
-// spaceEvery is how many bytes are written between looks at the free space.
-const spaceEvery = 1 << 20
+// lookEvery is how many bytes are written between looks at the disk's free space
+// and the engine's backlog.
+const lookEvery = 256 << 10
 
-// enter takes the writers' lock, or tells why nothing is written now. On a full
-// disk its holder may be stuck inside the engine; the others then leave.
+// enter takes the writers' lock, or tells why nothing is written now.
 func (s *Store) enter() error {
 	select {
 	case s.writing <- struct{}{}:
@@ -181,20 +181,45 @@ func (s *Store) enter() error {
 			return err
 		}
 	}
-	err := s.guard.failure()
-	select {
-	case <-s.guard.closing:
-		err = ErrClosed
-	default:
-	}
-	if err == nil && (s.sinceSpace >= spaceEvery || s.guard.full.Load()) {
-		s.sinceSpace = 0
-		err = s.guard.room()
+	err := s.refusal()
+	if err == nil && (s.sinceLook >= lookEvery || s.guard.full.Load()) {
+		s.sinceLook = 0
+		if err = s.guard.room(); err == nil {
+			err = s.awaitBacklog()
+		}
 	}
 	if err != nil {
 		<-s.writing
 	}
 	return err
+}
+
+// refusal tells why the store takes no writes, whatever the room.
+func (s *Store) refusal() error {
+	select {
+	case <-s.guard.closing:
+		return ErrClosed
+	default:
+		return s.guard.failure()
+	}
+}
+
+// awaitBacklog holds writers back while too much waits for the disk. The engine
+// would do it itself, but on a full disk it would hold them for ever.
+func (s *Store) awaitBacklog() error {
+	for {
+		m := s.db.Metrics()
+		if m.MemTable.Size < uint64(s.opts.Memory/2) && m.Levels[0].Sublevels < maxSublevels {
+			return nil
+		}
+		time.Sleep(backlogPause)
+		if err := s.refusal(); err != nil {
+			return err
+		}
+		if s.guard.full.Load() {
+			return ErrNoSpace
+		}
+	}
 }
 
 func (s *Store) waitToWrite() error {
@@ -204,10 +229,8 @@ func (s *Store) waitToWrite() error {
 		select {
 		case s.writing <- struct{}{}:
 			return nil
-		case <-s.guard.closing:
-			return ErrClosed
 		case <-tick.C:
-			if err := s.guard.failure(); err != nil {
+			if err := s.refusal(); err != nil {
 				return err
 			}
 			if s.guard.full.Load() {

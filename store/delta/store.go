@@ -37,7 +37,10 @@ const (
 	defaultMemory  = 128 << 20
 	minMemory      = 8 << 20
 	defaultReserve = 256 << 20
-	memTables      = 4 // that fill up while earlier ones go to disk
+	memTables      = 4  // that fill up while earlier ones go to disk
+	maxSublevels   = 24 // of tables that overlap: more make reads slow
+	backlogPause   = 2 * time.Millisecond
+	never          = 1 << 20 // a limit of the engine that is left to awaitBacklog
 )
 
 func (o Options) withDefaults() Options {
@@ -65,9 +68,9 @@ func (o Options) pebble(g *guard, readOnly bool) *pebble.Options {
 		FormatMajorVersion:          pebble.FormatValueSeparation,
 		CacheSize:                   o.Memory / 2,
 		MemTableSize:                uint64(o.Memory / 2 / memTables),
-		MemTableStopWritesThreshold: memTables,
+		MemTableStopWritesThreshold: never,
 		L0CompactionThreshold:       4,
-		L0StopWritesThreshold:       24,
+		L0StopWritesThreshold:       never,
 		LBaseMaxBytes:               o.Memory / 2,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 		FlushDelayDeleteRange:       10 * time.Second,
@@ -76,7 +79,7 @@ func (o Options) pebble(g *guard, readOnly bool) *pebble.Options {
 	}
 	for i := range p.Levels {
 		p.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
-		p.Levels[i].BlockSize = 16 << 10
+		p.Levels[i].BlockSize = 8 << 10
 	}
 	p.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
 	return p
@@ -96,10 +99,10 @@ type Store struct {
 
 	// writing is a lock that one can stop waiting for. Its holder alone changes
 	// the fields below.
-	writing    chan struct{}
-	seq        uint64 // of the last entry
-	updated    int64  // of the last entry
-	sinceSpace int64  // bytes written since the free space was looked at
+	writing   chan struct{}
+	seq       uint64 // of the last entry
+	updated   int64  // of the last entry
+	sinceLook int64  // bytes written since free space and backlog were looked at
 
 	durable atomic.Uint64 // all entries up to this Seq are on disk (rule 2)
 	floor   atomic.Uint64 // entries up to this Seq were dropped
@@ -275,35 +278,35 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	s.guard.close()
-	if !s.stopWriters() {
-		s.guard.fail(errors.New("closed while a write was stuck"))
-		return errors.Join(s.guard.failure(), s.lock.Close())
-	}
-	var err error
-	if s.guard.failure() == nil && !s.guard.full.Load() {
-		err = s.db.Flush()
-	}
-	err = errors.Join(err, s.db.Close())
+	s.writing <- struct{}{} // kept: there are no more writers
+	err := errors.Join(s.flush(), s.db.Close())
 	if f := s.guard.failure(); f != nil {
 		err = f // what the engine says of frozen files is only noise
 	}
 	return errors.Join(err, s.lock.Close())
 }
 
-// stopWriters waits for the writer that is under way and keeps others out. On a
-// full disk the writer may wait inside the engine for a table that cannot be
-// written. Such a store is given up as it is: its files are frozen, and the next
-// Open finds in the log what was acknowledged.
-func (s *Store) stopWriters() bool {
-	patience := time.Duration(1<<63 - 1)
-	if s.guard.full.Load() || s.guard.failure() != nil {
-		patience = 2 * time.Second
+// flush writes what is in memory into tables, or leaves it to the log when the
+// disk has no room or fails.
+func (s *Store) flush() error {
+	if s.guard.failure() != nil || s.guard.full.Load() {
+		return nil
 	}
-	select {
-	case s.writing <- struct{}{}:
-		return true
-	case <-time.After(patience):
-		return false
+	done, err := s.db.AsyncFlush()
+	if err != nil {
+		return err
+	}
+	tick := time.NewTicker(fullPause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-done:
+			return nil
+		case <-tick.C:
+			if s.guard.failure() != nil || s.guard.full.Load() {
+				return nil
+			}
+		}
 	}
 }
 
@@ -338,6 +341,9 @@ func (s *Store) read(t r4.TypeID, id string, number uint32, exact bool, dst []by
 	return readVersion(s.db, upTo, t, id, number, exact, dst)
 }
 
+// pointRead asks the filters of all levels: most ids are not in the delta.
+var pointRead = pebble.IterOptions{UseL6Filters: true}
+
 // readVersion finds the newest version with Seq up to upTo and a number up to the
 // given one, or exactly that.
 func readVersion(r pebble.Reader, upTo uint64, t r4.TypeID, id string, number uint32, exact bool, dst []byte) (e Entry, ok bool, err error) {
@@ -345,7 +351,7 @@ func readVersion(r pebble.Reader, upTo uint64, t r4.TypeID, id string, number ui
 		return Entry{}, false, nil
 	}
 	var buf [maxKey]byte
-	it, err := r.NewIter(&pebble.IterOptions{UseL6Filters: true})
+	it, err := r.NewIter(&pointRead)
 	if err != nil {
 		return Entry{}, false, fmt.Errorf("read delta store: %w", err)
 	}
