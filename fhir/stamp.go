@@ -53,6 +53,21 @@ func elementsNamed(name string) []r4.ElementID {
 // FormatInstant writes an instant as fhirlake stores it: UTC, milliseconds.
 func FormatInstant(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
+// Instants writes instants that mostly are the one before, as those of a batch are. It
+// belongs to one goroutine; the zero value is ready.
+type Instants struct {
+	micros int64
+	text   string
+}
+
+// Text gives the instant at UTC microseconds as [FormatInstant] writes it.
+func (c *Instants) Text(micros int64) string {
+	if c.text == "" || c.micros != micros {
+		c.micros, c.text = micros, FormatInstant(time.UnixMicro(micros))
+	}
+	return c.text
+}
+
 // AppendStamped appends the resource at root with meta.versionId and
 // meta.lastUpdated as given and every other byte as received.
 func AppendStamped(dst []byte, t *Tree, root NodeID, version uint32, updated string) []byte {

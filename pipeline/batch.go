@@ -44,6 +44,8 @@ type Record struct {
 	Key     [2]uint64 // keyed hash of type and id
 	Content uint64    // keyed hash of the content without version and time
 	Version uint32    // versionId to store, from 1
+	Updated int64     // meta.lastUpdated to store, UTC microseconds, whole milliseconds
+	Deleted bool      // it is a deletion; only sources that read a data store have such records
 
 	// The current version of the same resource as of the job's start.
 	Replaces    bool   // the snapshot has a row of it that counts as current

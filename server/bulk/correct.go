@@ -100,7 +100,7 @@ func (c *corrector) rewrite(at *lake.Moment, b *snapshot.Builder, again, void []
 	}
 	defer d.Close()
 	src := &reread{b: b, dir: c.job.store.Dir(), frames: d, rest: again, file: &pipeline.File{Name: "the import"}}
-	identifier, err := identify.New(c.secret, written(at.Written))
+	identifier, err := identify.New(c.secret, written(at.Written), at.Updated)
 	if err != nil {
 		return res, err
 	}
@@ -109,8 +109,8 @@ func (c *corrector) rewrite(at *lake.Moment, b *snapshot.Builder, again, void []
 	}
 	number := c.number
 	columns := parquet.New(b, parquet.Options{})
-	log := rawlog.New(b, at.Updated)
-	entries := ids.New(c.job.store.Dir(), ids.Rel(number, c.job.job.ID+"-corrections"), at.Updated)
+	log := rawlog.New(b)
+	entries := ids.New(c.job.store.Dir(), ids.Rel(number, c.job.job.ID+"-corrections"))
 	entries.Withdraw(void)
 	sinks := []pipeline.Sink{columns, log, entries}
 	if c.job.lenient() {
@@ -118,7 +118,7 @@ func (c *corrector) rewrite(at *lake.Moment, b *snapshot.Builder, again, void []
 	}
 	figures, err := pipeline.Run(context.Background(), pipeline.Config{
 		Source:  src,
-		Stages:  append(slices.Clone(c.stages), identifier, log.Compress(), shred.New(at.Updated)),
+		Stages:  append(slices.Clone(c.stages), identifier, log.Compress(), shred.New()),
 		Sinks:   sinks,
 		Lenient: c.job.lenient(),
 		Workers: c.job.Workers,

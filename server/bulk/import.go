@@ -203,7 +203,7 @@ func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult
 	if err != nil {
 		return nil, fmt.Errorf("data store %s: the hash key is not hexadecimal", j.Datastore.ID)
 	}
-	identifier, err := identify.New(secret, start.versions)
+	identifier, err := identify.New(secret, start.versions, j.now)
 	if err != nil {
 		return nil, err
 	}
@@ -214,8 +214,8 @@ func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult
 	}
 	builder := snapshot.NewBuilder(j.store.Dir(), base, j.NewID)
 	columns := parquet.New(builder, parquet.Options{})
-	log := rawlog.New(builder, j.now)
-	entries := ids.New(j.store.Dir(), ids.Rel(base.Number+1, j.job.ID), j.now)
+	log := rawlog.New(builder)
+	entries := ids.New(j.store.Dir(), ids.Rel(base.Number+1, j.job.ID))
 	j.report = reject.New(j.Report, j.now)
 	// The columns come first: they decide where a segment ends.
 	sinks := []pipeline.Sink{columns, log, entries, j.report}
@@ -225,7 +225,7 @@ func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult
 	closed = true // Run closes it
 	figures, err := pipeline.Run(ctx, pipeline.Config{
 		Source:  src,
-		Stages:  []pipeline.Stage{parse.New(), validator, identifier, log.Compress(), shred.New(j.now)},
+		Stages:  []pipeline.Stage{parse.New(), validator, identifier, log.Compress(), shred.New()},
 		Sinks:   sinks,
 		Lenient: j.lenient(),
 		Workers: j.Workers,

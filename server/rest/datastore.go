@@ -3,6 +3,7 @@ package rest
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/outcome"
@@ -83,7 +84,8 @@ func (d *DataStore) newWork(level validate.Level) (*work, error) {
 	if err != nil {
 		return nil, err
 	}
-	identifier, err := identify.New(d.options.Secret, nil)
+	identifier, err := identify.New(d.options.Secret, nil, time.Time{}) // the commit gives the time
+
 	if err != nil {
 		return nil, err
 	}

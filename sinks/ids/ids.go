@@ -16,7 +16,6 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
@@ -25,7 +24,7 @@ import (
 )
 
 const (
-	runEntries = 64 << 10 // 4 MiB of entries in a run
+	runEntries = 64 << 10 // 5 MiB of entries in a run
 	keepRuns   = 2        // runs that may stay in memory; more go to disk
 )
 
@@ -36,9 +35,11 @@ type entry struct {
 	seq       uint64 // position in the input
 	at        snapshot.Address
 	base      snapshot.Address
+	updated   int64
 	version   uint32
 	unchanged bool
 	replaces  bool
+	deleted   bool
 }
 
 func compareEntries(a, b entry) int {
@@ -65,17 +66,16 @@ type Result struct {
 
 // Sink collects entries. It comes after the sink that sets the addresses.
 type Sink struct {
-	dir     string // of the data store
-	rel     string // of the index file
-	updated int64
-	seq     uint64
-	bounds  snapshot.IDBounds
-	placed  bool // bounds have a segment
-	open    []entry
-	runs    []*run
-	spill   spillFile
-	free    [][]entry
-	result  Result
+	dir    string // of the data store
+	rel    string // of the index file
+	seq    uint64
+	bounds snapshot.IDBounds
+	placed bool // bounds have a segment and a time
+	open   []entry
+	runs   []*run
+	spill  spillFile
+	free   [][]entry
+	result Result
 
 	withdrawn []snapshot.Entry
 }
@@ -83,12 +83,9 @@ type Sink struct {
 var _ pipeline.Sink = (*Sink)(nil)
 
 // New makes a sink that writes the index file at rel below dir, the folder of
-// the data store. Every entry gets updated as its time.
-func New(dir, rel string, updated time.Time) *Sink {
-	return &Sink{
-		dir: dir, rel: rel, updated: updated.UTC().Truncate(time.Millisecond).UnixMicro(),
-		spill: spillFile{name: filepath.Join(dir, filepath.FromSlash(rel+".runs"))},
-	}
+// the data store.
+func New(dir, rel string) *Sink {
+	return &Sink{dir: dir, rel: rel, spill: spillFile{name: filepath.Join(dir, filepath.FromSlash(rel+".runs"))}}
 }
 
 // Name is "ids".
@@ -128,9 +125,11 @@ func (s *Sink) Write(_ context.Context, b *pipeline.Batch) ([]pipeline.Task, err
 			seq:       s.seq,
 			at:        snapshot.Address{Segment: r.Segment, Row: r.Row},
 			base:      snapshot.Address{Segment: r.BaseSegment, Row: r.BaseRow},
+			updated:   r.Updated,
 			version:   r.Version,
 			unchanged: r.Status == pipeline.Unchanged,
 			replaces:  r.Replaces,
+			deleted:   r.Deleted,
 		})
 		s.seq++
 		if r.Status == pipeline.Pending {
@@ -151,9 +150,10 @@ func (s *Sink) Write(_ context.Context, b *pipeline.Batch) ([]pipeline.Task, err
 func (s *Sink) widen(r *pipeline.Record) {
 	b := &s.bounds
 	if !s.placed {
-		s.placed, b.FirstSegment = true, r.Segment
+		s.placed, b.FirstSegment, b.FirstUpdated = true, r.Segment, r.Updated
 	}
 	b.Entries++
+	b.FirstUpdated, b.LastUpdated = min(b.FirstUpdated, r.Updated), max(b.LastUpdated, r.Updated)
 	b.FirstSegment, b.LastSegment = min(b.FirstSegment, r.Segment), max(b.LastSegment, r.Segment)
 	b.Row, b.Version = max(b.Row, r.Row), max(b.Version, r.Version)
 }
@@ -219,7 +219,6 @@ func (s *Sink) Commit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.bounds.FirstUpdated, s.bounds.LastUpdated = s.updated, s.updated
 	w := &indexWriter{s: s}
 	for n := 0; ; n++ {
 		if n&0xffff == 0 && ctx.Err() != nil {
@@ -293,7 +292,7 @@ func (w *indexWriter) settle() error {
 		return err
 	}
 	res.Entries++
-	return w.add(snapshot.Entry{Key: e.key, Content: e.content, Address: e.at, Version: e.version, Updated: w.s.updated})
+	return w.add(snapshot.Entry{Key: e.key, Content: e.content, Address: e.at, Version: e.version, Updated: e.updated})
 }
 
 func (w *indexWriter) add(e snapshot.Entry) error {
@@ -322,7 +321,7 @@ func (w *indexWriter) withdrawOne() error {
 	w.s.withdrawn = w.s.withdrawn[1:]
 	w.s.result.Withdrawn++
 	return w.add(snapshot.Entry{
-		Key: e.Key, Version: e.Version, Withdrawn: true, Updated: w.s.updated,
+		Key: e.Key, Version: e.Version, Withdrawn: true, Updated: w.s.bounds.FirstUpdated,
 		Address: snapshot.Address{Segment: w.s.bounds.FirstSegment},
 	})
 }

@@ -25,7 +25,7 @@ var now = time.Date(2026, 1, 2, 3, 4, 5, 678_900_000, time.UTC)
 func write(t *testing.T, dir string, records []pipeline.Record, withdrawn ...snapshot.Entry) Result {
 	t.Helper()
 	ctx := context.Background()
-	s := New(dir, "index/1.ids", now)
+	s := New(dir, "index/1.ids")
 	s.Withdraw(withdrawn)
 	run := func(tasks []pipeline.Task, err error) {
 		t.Helper()
@@ -45,6 +45,9 @@ func write(t *testing.T, dir string, records []pipeline.Record, withdrawn ...sna
 	}
 	for len(records) > 0 {
 		n := min(1000, len(records))
+		for i := range records[:n] {
+			records[i].Updated = now.UnixMilli() * 1000
+		}
 		run(s.Write(ctx, &pipeline.Batch{Records: records[:n]}))
 		records = records[n:]
 	}
@@ -220,7 +223,7 @@ func TestManyRunsMergeLikeOneMap(t *testing.T) {
 func TestCloseWithoutCommitLeavesNoFile(t *testing.T) {
 	ctx := context.Background()
 	dir := t.TempDir()
-	s := New(dir, "index/1.ids", now)
+	s := New(dir, "index/1.ids")
 	records := make([]pipeline.Record, (keepRuns+1)*runEntries)
 	for i := range records {
 		records[i].Key[0] = uint64(i)
@@ -288,7 +291,7 @@ func BenchmarkSortEntries(b *testing.B) {
 func TestContract(t *testing.T) {
 	pipetest.TestSink(t, func(t *testing.T) pipetest.SinkSetup {
 		dir := t.TempDir()
-		return pipetest.SinkSetup{Sink: New(dir, "index/1.ids", now), Result: pipetest.Files(dir)}
+		return pipetest.SinkSetup{Sink: New(dir, "index/1.ids"), Result: pipetest.Files(dir)}
 	}, func(*testing.T) pipeline.Source {
 		return pipetest.Lines("in.ndjson", strings.Repeat("{}\n", 5000), 4<<10)
 	}, numbered{})
@@ -303,7 +306,7 @@ func (numbered) Process(_ context.Context, b *pipeline.Batch) error {
 	for i := range b.Records {
 		r := &b.Records[i]
 		r.Key = [2]uint64{uint64(r.Line) * 0x9E3779B97F4A7C15, uint64(r.Line)}
-		r.Version, r.Row = 1, uint32(r.Line)
+		r.Version, r.Updated, r.Row = 1, now.UnixMilli()*1000, uint32(r.Line)
 	}
 	return nil
 }

@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	entrySize   = 52 // in the spill file
-	entryMemory = 64
+	entrySize   = 60 // in the spill file
+	entryMemory = 80
 )
 
 // run is a sorted sequence of entries, in memory or in the spill file.
@@ -121,12 +121,15 @@ func sortBucket(b []entry) {
 
 func appendEntry(b []byte, e *entry) []byte {
 	le := binary.LittleEndian
-	seq := e.seq << 2
+	seq := e.seq << 3
 	if e.unchanged {
 		seq |= 1
 	}
 	if e.replaces {
 		seq |= 2
+	}
+	if e.deleted {
+		seq |= 4
 	}
 	b = le.AppendUint64(b, e.key[0])
 	b = le.AppendUint64(b, e.key[1])
@@ -136,6 +139,7 @@ func appendEntry(b []byte, e *entry) []byte {
 	b = le.AppendUint32(b, e.at.Row)
 	b = le.AppendUint32(b, e.base.Segment)
 	b = le.AppendUint32(b, e.base.Row)
+	b = le.AppendUint64(b, uint64(e.updated))
 	return le.AppendUint32(b, e.version)
 }
 
@@ -145,12 +149,14 @@ func decode(b *[entrySize]byte, e *entry) {
 	*e = entry{
 		key:       snapshot.Key{le.Uint64(b[0:]), le.Uint64(b[8:])},
 		content:   le.Uint64(b[16:]),
-		seq:       seq >> 2,
+		seq:       seq >> 3,
 		at:        snapshot.Address{Segment: le.Uint32(b[32:]), Row: le.Uint32(b[36:])},
 		base:      snapshot.Address{Segment: le.Uint32(b[40:]), Row: le.Uint32(b[44:])},
-		version:   le.Uint32(b[48:]),
+		updated:   int64(le.Uint64(b[48:])),
+		version:   le.Uint32(b[56:]),
 		unchanged: seq&1 != 0,
 		replaces:  seq&2 != 0,
+		deleted:   seq&4 != 0,
 	}
 }
 

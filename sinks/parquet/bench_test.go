@@ -24,7 +24,7 @@ func synthea(b *testing.B) (all []*pipeline.Batch, size int64) {
 }
 
 func shredAll(b *testing.B, all []*pipeline.Batch, keep bool) {
-	worker, err := shred.New(clock).NewWorker()
+	worker, err := shred.New().NewWorker()
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/fhirlake/fhirlake/pipeline"
 	"github.com/fhirlake/fhirlake/pipeline/pipetest"
@@ -29,5 +28,5 @@ func TestContract(t *testing.T) {
 		}
 	}, func(*testing.T) pipeline.Source {
 		return pipetest.Lines("in.ndjson", text.String(), 8<<10)
-	}, parse.New(), shred.New(time.Unix(0, 0)))
+	}, parse.New(), shred.New())
 }

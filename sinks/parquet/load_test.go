@@ -60,7 +60,7 @@ func batchOf(tb testing.TB, parser pipeline.Worker, text []byte) *pipeline.Batch
 			end = len(text)
 		}
 		if end > start {
-			b.Records = append(b.Records, pipeline.Record{Start: uint32(start), End: uint32(end), Version: 1, Root: -1, Entry: -1})
+			b.Records = append(b.Records, pipeline.Record{Start: uint32(start), End: uint32(end), Version: 1, Updated: clock.UnixMicro(), Root: -1, Entry: -1})
 		}
 		start = end + 1
 	}
@@ -81,7 +81,7 @@ type store struct {
 func write(tb testing.TB, all []*pipeline.Batch, opts parquet.Options, run func([]pipeline.Task)) *store {
 	tb.Helper()
 	st := newStore(tb, opts)
-	worker, err := shred.New(clock).NewWorker()
+	worker, err := shred.New().NewWorker()
 	if err != nil {
 		tb.Fatal(err)
 	}

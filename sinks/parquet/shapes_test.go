@@ -223,7 +223,7 @@ func TestSameBytesWithAnyNumberOfWorkers(t *testing.T) {
 	var wg sync.WaitGroup
 	for w := range 4 {
 		wg.Go(func() {
-			worker, err := shred.New(clock).NewWorker()
+			worker, err := shred.New().NewWorker()
 			if err != nil {
 				t.Error(err)
 				return
@@ -321,7 +321,7 @@ func TestCloseWithoutCommitLeavesNoTrace(t *testing.T) {
 	all := batches(t, fabricated(10, 100, "Patient"), 5_000)
 	force(all)
 	st := newStore(t, parquet.Options{GroupRows: 20})
-	worker, _ := shred.New(clock).NewWorker()
+	worker, _ := shred.New().NewWorker()
 	for _, b := range all {
 		if err := worker.Process(context.Background(), b); err != nil {
 			t.Fatal(err)

@@ -13,7 +13,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -46,7 +45,6 @@ var slot = pipeline.NewSlot[product]()
 // makes. It comes after the sink that decides the segments.
 type Sink struct {
 	builder *snapshot.Builder
-	updated string
 	files   map[uint32]*file
 	byType  map[r4.TypeID]*file
 	written int64
@@ -61,9 +59,9 @@ type file struct {
 
 var _ pipeline.Sink = (*Sink)(nil)
 
-// New makes a sink; every resource gets updated as its meta.lastUpdated.
-func New(b *snapshot.Builder, updated time.Time) *Sink {
-	return &Sink{builder: b, updated: fhir.FormatInstant(updated), files: map[uint32]*file{}, byType: map[r4.TypeID]*file{}}
+// New makes a sink; every resource gets Version and Updated of its record.
+func New(b *snapshot.Builder) *Sink {
+	return &Sink{builder: b, files: map[uint32]*file{}, byType: map[r4.TypeID]*file{}}
 }
 
 // Name is "rawlog".
@@ -76,7 +74,7 @@ func (s *Sink) Bytes() int64 { return s.written }
 // its own, not a [pipeline.Preparer], so that it can come before the shredding:
 // of a line of 170 MB the text to compress and the columns are then not in memory
 // at the same time.
-func (s *Sink) Compress() pipeline.Stage { return stage{updated: s.updated} }
+func (s *Sink) Compress() pipeline.Stage { return stage{} }
 
 // Write appends the frames of a batch.
 func (s *Sink) Write(_ context.Context, b *pipeline.Batch) ([]pipeline.Task, error) {
@@ -161,23 +159,23 @@ func (s *Sink) Close() error {
 	return nil
 }
 
-type stage struct{ updated string }
+type stage struct{}
 
 func (stage) Name() string { return "compress" }
 
-func (s stage) NewWorker() (pipeline.Worker, error) {
+func (stage) NewWorker() (pipeline.Worker, error) {
 	z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(FrameSize))
 	if err != nil {
 		return nil, fmt.Errorf("make zstd encoder: %w", err)
 	}
-	return &worker{updated: s.updated, z: z}, nil
+	return &worker{z: z}, nil
 }
 
 type worker struct {
-	updated string
-	z       *zstd.Encoder
-	text    []byte
-	types   []r4.TypeID
+	instants fhir.Instants
+	z        *zstd.Encoder
+	text     []byte
+	types    []r4.TypeID
 }
 
 // Process compresses the batch's lines, one type after the other.
@@ -223,7 +221,7 @@ func (w *worker) compressType(b *pipeline.Batch, p *product, from int) {
 		if fr.Rows == 0 {
 			fr.first = i
 		}
-		w.text = fhir.AppendStamped(w.text, &b.Tree, r.Root, r.Version, w.updated)
+		w.text = fhir.AppendStamped(w.text, &b.Tree, r.Root, r.Version, w.instants.Text(r.Updated))
 		w.text = append(w.text, '\n')
 		fr.Rows++
 		if len(w.text) >= FrameSize {

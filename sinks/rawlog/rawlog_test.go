@@ -27,7 +27,7 @@ func batch(t testing.TB, lines ...string) *pipeline.Batch {
 	b := &pipeline.Batch{Data: append(make([]byte, 0, len(text)+16), text...)}
 	at := 0
 	for _, l := range lines {
-		b.Records = append(b.Records, pipeline.Record{Start: uint32(at), End: uint32(at + len(l)), Version: 1})
+		b.Records = append(b.Records, pipeline.Record{Start: uint32(at), End: uint32(at + len(l)), Version: 1, Updated: now.UnixMicro()})
 		at += len(l) + 1
 	}
 	w, err := parse.New().NewWorker()
@@ -62,7 +62,7 @@ func TestLinesOfEachTypeAreTheRowsOfItsSegment(t *testing.T) {
 	ctx := context.Background()
 	dir := t.TempDir()
 	builder := snapshot.NewBuilder(dir, &snapshot.Manifest{}, sequence())
-	s := New(builder, now)
+	s := New(builder)
 	w, err := s.Compress().NewWorker()
 	if err != nil {
 		t.Fatal(err)
@@ -134,7 +134,7 @@ func TestFramesEndAtTheirSize(t *testing.T) {
 		lines = append(lines, fmt.Sprintf(`{"resourceType":"Basic","id":"%d","code":{"text":"%s"}}`, i, strings.Repeat("text ", 100)))
 	}
 	b := batch(t, lines...)
-	w, err := stage{updated: "2026-01-02T03:04:05.000Z"}.NewWorker()
+	w, err := stage{}.NewWorker()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestCloseWithoutCommitLeavesNoFile(t *testing.T) {
 	ctx := context.Background()
 	dir := t.TempDir()
 	builder := snapshot.NewBuilder(dir, &snapshot.Manifest{}, sequence())
-	s := New(builder, now)
+	s := New(builder)
 	b := batch(t, `{"resourceType":"Patient","id":"a"}`)
 	w, err := s.Compress().NewWorker()
 	if err != nil {
@@ -193,7 +193,7 @@ func BenchmarkCompress(b *testing.B) {
 		lines = append(lines, l)
 	}
 	bt := batch(b, lines...)
-	w, err := stage{updated: "2026-01-02T03:04:05.000Z"}.NewWorker()
+	w, err := stage{}.NewWorker()
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -226,20 +226,20 @@ func TestContract(t *testing.T) {
 		dir := t.TempDir()
 		builder := snapshot.NewBuilder(dir, &snapshot.Manifest{}, sequence())
 		return pipetest.SinkSetup{
-			Sink:   placed{New(builder, now), builder},
+			Sink:   placed{New(builder), builder},
 			Result: pipetest.Files(dir),
 		}
-	}, func(*testing.T) pipeline.Source { return pipetest.Lines("in.ndjson", text.String(), 16<<10) }, parse.New(), versioned{}, New(nil, now).Compress())
+	}, func(*testing.T) pipeline.Source { return pipetest.Lines("in.ndjson", text.String(), 16<<10) }, parse.New(), versioned{}, New(nil).Compress())
 }
 
-// versioned gives every record version 1, as identify does in an empty store.
+// versioned gives every record version 1 and the time of the job, as identify does in an empty store.
 type versioned struct{}
 
 func (versioned) Name() string                        { return "versioned" }
 func (versioned) NewWorker() (pipeline.Worker, error) { return versioned{}, nil }
 func (versioned) Process(_ context.Context, b *pipeline.Batch) error {
 	for i := range b.Records {
-		b.Records[i].Version = 1
+		b.Records[i].Version, b.Records[i].Updated = 1, now.UnixMicro()
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/minio/highwayhash"
 
@@ -46,17 +47,19 @@ type Versions interface {
 type Stage struct {
 	secret   []byte
 	versions Versions
+	at       int64
 }
 
 var _ pipeline.Stage = (*Stage)(nil)
 
 // New makes the stage for a data store whose hashes are keyed by secret, of
-// KeySize bytes. versions may be nil for an empty store.
-func New(secret []byte, versions Versions) (*Stage, error) {
+// KeySize bytes. versions may be nil for an empty store. Every record gets at, to the
+// millisecond, as its meta.lastUpdated.
+func New(secret []byte, versions Versions, at time.Time) (*Stage, error) {
 	if len(secret) != KeySize {
 		return nil, fmt.Errorf("identify: the key of the data store has %d bytes, want %d", len(secret), KeySize)
 	}
-	return &Stage{secret: secret, versions: versions}, nil
+	return &Stage{secret: secret, versions: versions, at: at.UnixMilli() * 1000}, nil
 }
 
 // Name is "identify".
@@ -64,7 +67,7 @@ func (s *Stage) Name() string { return "identify" }
 
 // NewWorker makes a worker with its own lookup.
 func (s *Stage) NewWorker() (pipeline.Worker, error) {
-	w := &worker{secret: s.secret}
+	w := &worker{secret: s.secret, at: s.at}
 	if s.versions != nil {
 		w.lookup = s.versions.NewLookup()
 	}
@@ -73,6 +76,7 @@ func (s *Stage) NewWorker() (pipeline.Worker, error) {
 
 type worker struct {
 	secret   []byte
+	at       int64
 	lookup   func(keys [][2]uint64, versions []Version) error
 	buf      []byte
 	keys     [][2]uint64
@@ -116,7 +120,7 @@ func (w *worker) Process(_ context.Context, b *pipeline.Batch) error {
 		sum := highwayhash.Sum128(w.buf, w.secret)
 		r.Key = [2]uint64{binary.BigEndian.Uint64(sum[:]), binary.BigEndian.Uint64(sum[8:])}
 		r.Content = highwayhash.Sum64(fhir.Content(&w.buf, &b.Tree, r.Root), w.secret)
-		r.Version = 1
+		r.Version, r.Updated = 1, w.at
 		if w.lookup != nil {
 			w.keys, w.records = append(w.keys, r.Key), append(w.records, int32(i))
 		}

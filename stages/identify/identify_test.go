@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/pipeline"
@@ -41,7 +42,7 @@ func run(t *testing.T, lenient bool, versions Versions, lines ...string) *pipeli
 		b.Records = append(b.Records, pipeline.Record{File: &pipeline.File{Name: "t.ndjson"}, Line: int64(i + 1), Start: uint32(at), End: uint32(at + len(l))})
 		at += len(l) + 1
 	}
-	s, err := New(secret, versions)
+	s, err := New(secret, versions, time.Unix(0, 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +104,7 @@ func TestKeysTellTypesAndIDsApart(t *testing.T) {
 	if len(seen) != 3 || b.Records[2].Key != b.Records[3].Key {
 		t.Errorf("%d different keys, want 3: the last two are one resource", len(seen))
 	}
-	other, err := New([]byte("another secret, of 32 bytes too!"), nil)
+	other, err := New([]byte("another secret, of 32 bytes too!"), nil, time.Unix(0, 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +181,7 @@ func (broken) NewLookup() func([][2]uint64, []Version) error {
 var errDiskGone = errors.New("disk gone")
 
 func TestFailingLookupEndsTheJob(t *testing.T) {
-	s, err := New(secret, broken{})
+	s, err := New(secret, broken{}, time.Unix(0, 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +194,7 @@ func TestFailingLookupEndsTheJob(t *testing.T) {
 
 func TestIdentifyAllocatesNothing(t *testing.T) {
 	b := process(t, nil, basic, basicStamp)
-	s, _ := New(secret, memory{})
+	s, _ := New(secret, memory{}, time.Unix(0, 0))
 	w, _ := s.NewWorker()
 	if n := testing.AllocsPerRun(100, func() {
 		if err := w.Process(context.Background(), b); err != nil {
@@ -205,7 +206,7 @@ func TestIdentifyAllocatesNothing(t *testing.T) {
 }
 
 func TestContract(t *testing.T) {
-	s, err := New(secret, memory{})
+	s, err := New(secret, memory{}, time.Unix(0, 0))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,6 @@ package shred
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/columnar"
@@ -25,22 +24,19 @@ import (
 )
 
 // Stage is the shredding step.
-type Stage struct{ lastUpdated string }
+type Stage struct{}
 
 var _ pipeline.Stage = (*Stage)(nil)
 
-// New makes a stage that gives every resource lastUpdated, in UTC and to the
-// millisecond, as its meta.lastUpdated.
-func New(lastUpdated time.Time) *Stage {
-	return &Stage{lastUpdated: fhir.FormatInstant(lastUpdated)}
-}
+// New makes a stage that gives every resource Version and Updated of its record.
+func New() *Stage { return &Stage{} }
 
 // Name is "shred".
 func (s *Stage) Name() string { return "shred" }
 
 // NewWorker makes a worker with buffers of its own.
 func (s *Stage) NewWorker() (pipeline.Worker, error) {
-	return &worker{lastUpdated: []byte(s.lastUpdated), builders: make([]*builder, r4.NumTypes())}, nil
+	return &worker{builders: make([]*builder, r4.NumTypes())}, nil
 }
 
 const (
@@ -49,10 +45,10 @@ const (
 )
 
 type worker struct {
-	lastUpdated []byte
-	builders    []*builder // by resource type
-	used        []*builder // in this batch, in the order of first records
-	side        []byte     // text of values that are not spans of the batch
+	instants fhir.Instants
+	builders []*builder // by resource type
+	used     []*builder // in this batch, in the order of first records
+	side     []byte     // text of values that are not spans of the batch
 }
 
 func (w *worker) Process(_ context.Context, b *pipeline.Batch) error {

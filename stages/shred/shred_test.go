@@ -22,7 +22,7 @@ func parsed(tb testing.TB, lines ...string) *pipeline.Batch {
 	for _, l := range lines {
 		start := uint32(len(b.Data))
 		b.Data = append(append(b.Data, l...), '\n')
-		b.Records = append(b.Records, pipeline.Record{Start: start, End: start + uint32(len(l)), Version: 3, Root: -1})
+		b.Records = append(b.Records, pipeline.Record{Start: start, End: start + uint32(len(l)), Version: 3, Updated: updated.UnixMicro(), Root: -1})
 	}
 	b.Pad()
 	worker, err := parse.New().NewWorker()
@@ -35,9 +35,12 @@ func parsed(tb testing.TB, lines ...string) *pipeline.Batch {
 	return b
 }
 
+// updated is the time of all records.
+var updated = time.Date(2024, 1, 2, 3, 4, 5, 6e6, time.UTC)
+
 func newWorker(tb testing.TB) pipeline.Worker {
 	tb.Helper()
-	w, err := shred.New(time.Date(2024, 1, 2, 4, 4, 5, 6e6, time.FixedZone("", 3600))).NewWorker()
+	w, err := shred.New().NewWorker()
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -170,7 +173,7 @@ func TestSteadyStateDoesNotAllocate(t *testing.T) {
 
 func TestContract(t *testing.T) {
 	line := `{"resourceType":"Patient","id":"a","name":[{"family":"F","given":["x","y"]}],"birthDate":"1970"}` + "\n"
-	pipetest.TestStage(t, shred.New(time.Unix(0, 0)), func(*testing.T) pipeline.Source {
+	pipetest.TestStage(t, shred.New(), func(*testing.T) pipeline.Source {
 		return pipetest.Lines("in.ndjson", strings.Repeat(line+"{}\n", 500), 8<<10)
 	}, parse.New())
 }

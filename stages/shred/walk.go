@@ -79,8 +79,9 @@ func (b *builder) record(r *pipeline.Record) {
 	b.set(b.id, r.ID)
 	b.meta.def = append(b.meta.def, b.meta.maxDef)
 	var digits [10]byte
+	var instant [24]byte
 	b.set(b.version, strconv.AppendUint(digits[:0], uint64(r.Version), 10))
-	b.set(b.updated, b.w.lastUpdated)
+	b.set(b.updated, append(instant[:0], b.w.instants.Text(r.Updated)...))
 	b.object(b.root, uint32(r.Root), slot)
 	if len(b.over) > 0 {
 		b.setOverflow(slot)
