@@ -85,7 +85,6 @@ func (d *DataStore) newWork(level validate.Level) (*work, error) {
 		return nil, err
 	}
 	identifier, err := identify.New(d.options.Secret, nil, time.Time{}) // the commit gives the time
-
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/store/delta"
+	"github.com/fhirlake/fhirlake/store/snapshot"
 )
 
 var modelTypes = []r4.TypeID{r4.TypePatient, r4.TypeObservation}
@@ -308,8 +309,8 @@ func (m *model) checkChanges() {
 				continue
 			}
 			err := m.l.withLine(seg, row, func(line []byte) error {
-				h, err := readHead(line, false)
-				name := seg.ResourceType + "/" + string(h.id)
+				h, err := snapshot.ReadHead(line, false)
+				name := seg.ResourceType + "/" + string(h.ID)
 				if current[name] != "" {
 					m.t.Fatalf("%s has two current versions: %s and %s", name, current[name], line)
 				}

@@ -104,9 +104,9 @@ func (l *Lake) load(v *view, r *Resource, a snapshot.Address, dst []byte) error 
 		return fmt.Errorf("read row %d of segment %d: the manifest has no such segment", a.Row, a.Segment)
 	}
 	err := l.withLine(seg, int64(a.Row), func(line []byte) error {
-		h, err := readHead(line, false)
-		if err == nil && (string(h.resourceType) != r.Type.String() || string(h.id) != r.ID) {
-			err = fmt.Errorf("another resource than the id index says: %w", errLine)
+		h, err := snapshot.ReadHead(line, false)
+		if err == nil && (string(h.ResourceType) != r.Type.String() || string(h.ID) != r.ID) {
+			err = fmt.Errorf("another resource than the id index says: %w", snapshot.ErrLine)
 		}
 		if err != nil {
 			return rowError(seg, int64(a.Row), err)

@@ -55,9 +55,9 @@ func (l *Lake) span(seg *snapshot.Segment) (span, error) {
 // rowTime reads meta.lastUpdated of a row.
 func (l *Lake) rowTime(seg *snapshot.Segment, row int64) (at int64, err error) {
 	err = l.withLine(seg, row, func(line []byte) error {
-		h, err := readHead(line, true)
+		h, err := snapshot.ReadHead(line, true)
 		if err == nil {
-			at, err = parseInstant(h.updated)
+			at, err = h.Updated()
 		}
 		return err
 	})
@@ -68,7 +68,7 @@ func (l *Lake) rowTime(seg *snapshot.Segment, row int64) (at int64, err error) {
 }
 
 func rowError(seg *snapshot.Segment, row int64, err error) error {
-	if errors.Is(err, errLine) {
+	if errors.Is(err, snapshot.ErrLine) {
 		return fmt.Errorf("read %s: row %d: %w", seg.Resources.Path, row, err)
 	}
 	return err

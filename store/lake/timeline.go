@@ -236,8 +236,8 @@ func (h *timeline) behind(runs []run, after *place) ([]run, error) {
 func (h *timeline) row(t *tail, row int64) (it historyItem, ok bool, err error) {
 	var id string
 	err = h.l.withLine(t.seg, row, func(line []byte) error {
-		head, err := readHead(line, false)
-		id = string(head.id)
+		head, err := snapshot.ReadHead(line, false)
+		id = string(head.ID)
 		return err
 	})
 	if err != nil {

@@ -174,6 +174,9 @@ type FrameReader struct {
 	z    *zstd.Decoder
 	comp []byte
 	text []byte
+
+	last  *frameFile // whose frame text has
+	frame int
 }
 
 // NewFrameReader makes a reader that keeps its buffers.
@@ -201,11 +204,15 @@ func (d *FrameReader) Append(dst []byte, r *Resources, i int) ([]byte, error) {
 }
 
 func (d *FrameReader) decode(x *frameFile, i int) (text []byte, err error) {
+	if d.last == x && d.frame == i { // who goes through rows one by one asks again and again
+		return d.text, nil
+	}
 	if size := int(x.frames[i].Uncompressed); cap(d.text) < size {
 		d.text = make([]byte, 0, size)
 	}
+	d.last = nil
 	if text, err = d.append(d.text[:0], x, i); err == nil {
-		d.text = text[:0]
+		d.text, d.last, d.frame = text, x, i
 	}
 	return text, err
 }

@@ -1,10 +1,6 @@
 package snapshot
 
-import (
-	"cmp"
-	"errors"
-	"slices"
-)
+import "errors"
 
 // Index is the id indexes of all layers of a manifest. It is safe for
 // concurrent use.
@@ -48,6 +44,9 @@ func (x *Index) Close() error {
 
 // Empty tells that there is no entry at all.
 func (x *Index) Empty() bool { return len(x.layers) == 0 }
+
+// Layers is the number of layers.
+func (x *Index) Layers() int { return len(x.layers) }
 
 // Lookup finds the newest versions of many keys. It belongs to one goroutine and
 // keeps its memory.
@@ -131,11 +130,7 @@ func (l *Lookup) Versions(dst []Entry, k Key) ([]Entry, error) {
 			return dst[:from], err
 		}
 	}
-	all := dst[from:]
-	slices.SortStableFunc(all, func(a, b Entry) int { return cmp.Compare(b.Version, a.Version) })
-	all = slices.CompactFunc(all, func(a, b Entry) bool { return a.Version == b.Version })
-	all = slices.DeleteFunc(all, func(e Entry) bool { return e.Withdrawn })
-	return dst[:from+len(all)], nil
+	return dst[:from+len(settle(dst[from:]))], nil
 }
 
 // sift lists the keys that a layer may have and no newer one has. A test of the

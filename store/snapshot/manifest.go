@@ -72,4 +72,6 @@ type Layer struct {
 	Number  int64 `json:"number"`  // the manifest that brought it
 	Entries int64 `json:"entries"` // of the id index
 	IDs     File  `json:"ids"`     // docs/formats/ids.md
+	// FirstSegment is an ordinal: no older layer has an entry of a segment from here on.
+	FirstSegment uint32 `json:"firstSegment,omitempty"`
 }

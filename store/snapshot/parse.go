@@ -86,6 +86,9 @@ func (m *Manifest) check() error {
 		if l.Number < 1 || l.Number > m.Number || i > 0 && l.Number < m.Layers[i-1].Number {
 			return fmt.Errorf("layer %d is out of order", l.Number)
 		}
+		if l.FirstSegment > m.NextSegment || i > 0 && l.FirstSegment < m.Layers[i-1].FirstSegment {
+			return fmt.Errorf("layer %d: its first segment is said to be %d", l.Number, l.FirstSegment)
+		}
 		if l.Entries < 0 {
 			return fmt.Errorf("layer %d: %d entries", l.Number, l.Entries)
 		}

@@ -32,8 +32,12 @@ type PublishOptions struct {
 	// Superseded has, by segment ordinal, the rows that are no longer current,
 	// in old segments and in the builder's. They add to what a segment has.
 	Superseded map[uint32]*roaring.Bitmap
-	// DropLayers are layers that the new one stands for (compaction).
-	DropLayers []int64
+	// DropLayers are the numbers of layers, and DropSegments the ordinals of segments, that
+	// the new ones stand for (compaction). The layers are the newest ones, all of a number.
+	DropLayers   []int64
+	DropSegments []uint32
+	// Base, when not 0, is the number that the current manifest must have.
+	Base int64
 	// KeepVersions keeps segments without a current row, for history and vread.
 	// Without it they leave the manifest, and a sweep removes them.
 	KeepVersions bool
@@ -75,7 +79,15 @@ func (s *Store) next(old *Manifest, b *Builder, o *PublishOptions) (*Manifest, e
 		Format: ManifestFormat, Number: old.Number + 1, CreatedAt: o.Now.UTC(), JobID: o.JobID,
 		NextSegment: old.NextSegment, Segments: []Segment{}, Layers: []Layer{},
 	}
-	m.Segments = append(m.Segments, old.Segments...)
+	if o.Base != 0 && o.Base != old.Number {
+		return nil, ErrConflict
+	}
+	for _, seg := range old.Segments {
+		if !slices.Contains(o.DropSegments, seg.Ordinal) {
+			m.Segments = append(m.Segments, seg)
+		}
+	}
+	first := old.NextSegment
 	if b != nil {
 		for _, sb := range b.all {
 			if sb.Ordinal < old.NextSegment {
@@ -89,15 +101,17 @@ func (s *Store) next(old *Manifest, b *Builder, o *PublishOptions) (*Manifest, e
 		m.NextSegment = max(m.NextSegment, b.next)
 	}
 	for _, l := range old.Layers {
-		if !slices.Contains(o.DropLayers, l.Number) {
+		if slices.Contains(o.DropLayers, l.Number) {
+			first = min(first, l.FirstSegment)
+		} else {
 			m.Layers = append(m.Layers, l)
 		}
 	}
 	if o.IDs.Path != "" {
-		m.Layers = append(m.Layers, Layer{Number: m.Number, Entries: o.Entries, IDs: o.IDs})
+		m.Layers = append(m.Layers, Layer{Number: m.Number, Entries: o.Entries, IDs: o.IDs, FirstSegment: first})
 	}
 	if o.Corrections.Path != "" {
-		m.Layers = append(m.Layers, Layer{Number: m.Number, Entries: o.CorrectionEntries, IDs: o.Corrections})
+		m.Layers = append(m.Layers, Layer{Number: m.Number, Entries: o.CorrectionEntries, IDs: o.Corrections, FirstSegment: first})
 	}
 	m.DeltaSeq, m.FoldedSeq = max(old.DeltaSeq, o.DeltaSeq), max(old.FoldedSeq, o.FoldedSeq)
 	return m, nil

@@ -1,44 +1,78 @@
-package lake
+package snapshot
 
 import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/fhirlake/fhirlake/fhir"
 )
 
-// head is what the text of a stored resource says of itself. It aliases the text.
-type head struct{ resourceType, id, updated []byte }
+// Head is what the text of a stored resource says of itself. It aliases the text.
+type Head struct{ ResourceType, ID, VersionID, LastUpdated []byte }
 
-var errLine = errors.New("not the JSON of a resource")
+// ErrLine says that a line is not the text of a stored resource.
+var ErrLine = errors.New("not the JSON of a resource")
 
-// readHead finds type and id of a resource, and with meta also meta.lastUpdated. It
-// stops when it has them: in all but odd input they come first.
-func readHead(line []byte, meta bool) (h head, err error) {
+// ReadHead finds type and id of a resource, and with meta also meta.versionId and
+// meta.lastUpdated. It stops when it has them: in all but odd input they come first.
+func ReadHead(line []byte, meta bool) (h Head, err error) {
 	m := members{b: line}
 	for missing := 2 + count(meta); missing > 0; missing-- {
 		key, value, err := m.find("resourceType", "id", "meta")
 		if err != nil {
-			return head{}, err
+			return Head{}, err
 		}
 		switch {
 		case key == "resourceType":
-			h.resourceType = stringValue(value)
+			h.ResourceType = stringValue(value)
 		case key == "id":
-			h.id = stringValue(value)
+			h.ID = stringValue(value)
 		case meta:
-			in := members{b: value}
-			if _, value, err = in.find("lastUpdated"); err != nil {
-				return head{}, err
+			if err := h.readMeta(value); err != nil {
+				return Head{}, err
 			}
-			h.updated = stringValue(value)
 		default:
 			missing++ // not asked for
 		}
 	}
 	return h, nil
+}
+
+func (h *Head) readMeta(meta []byte) error {
+	m := members{b: meta}
+	for h.VersionID == nil || h.LastUpdated == nil {
+		key, value, err := m.find("versionId", "lastUpdated")
+		if err != nil {
+			return err
+		}
+		if key == "versionId" {
+			h.VersionID = stringValue(value)
+		} else {
+			h.LastUpdated = stringValue(value)
+		}
+	}
+	return nil
+}
+
+// Version gives meta.versionId.
+func (h *Head) Version() (uint32, error) {
+	n, err := strconv.ParseUint(string(h.VersionID), 10, 32)
+	if err != nil || n == 0 {
+		return 0, fmt.Errorf("meta.versionId: %w", ErrLine)
+	}
+	return uint32(n), nil
+}
+
+// Updated gives meta.lastUpdated in UTC microseconds.
+func (h *Head) Updated() (int64, error) {
+	t, err := time.Parse("2006-01-02T15:04:05.000Z", string(h.LastUpdated))
+	if err != nil {
+		return 0, fmt.Errorf("meta.lastUpdated: %w", ErrLine)
+	}
+	return t.UnixMicro(), nil
 }
 
 func count(b bool) int {
@@ -73,7 +107,7 @@ func (m *members) find(names ...string) (name string, value []byte, err error) {
 	for {
 		key, value, ok := m.next()
 		if !ok {
-			return "", nil, errLine
+			return "", nil, ErrLine
 		}
 		for _, n := range names {
 			if string(key) == n {
@@ -156,13 +190,4 @@ func skipValue(b []byte, i int) int {
 		i++
 	}
 	return i
-}
-
-// parseInstant reads an instant as fhir.FormatInstant writes it; UTC microseconds.
-func parseInstant(text []byte) (int64, error) {
-	t, err := time.Parse("2006-01-02T15:04:05.000Z", string(text))
-	if err != nil {
-		return 0, fmt.Errorf("meta.lastUpdated: %w", errLine)
-	}
-	return t.UnixMicro(), nil
 }
