@@ -63,6 +63,13 @@ type RecordIssue struct {
 	fhir.Issue
 }
 
+// Kept is what a data store keeps beside a record: data of one kind of annotation.
+type Kept struct {
+	Record int // index in Batch.Records
+	Kind   string
+	Data   []byte // valid as long as the batch
+}
+
 // Batch is some 1 MiB of whole lines with their records. The runner owns it and
 // uses its memory again (invariant 1); stages borrow it.
 type Batch struct {
@@ -79,6 +86,11 @@ type Batch struct {
 	// and do not reject them. The runner sets it as its [Config] says; who runs a
 	// [Chain] on a batch of his own sets it himself.
 	Lenient bool
+
+	// Stored says that the records are read from a data store; Kept is what it keeps
+	// beside them, in the order of records.
+	Stored bool
+	Kept   []Kept
 
 	// The columns of the pending records, one piece for each type, as the shred
 	// stage leaves them for the sink that takes them and sets this to nil.
@@ -116,7 +128,9 @@ func (b *Batch) Reset() {
 	b.Issues = b.Issues[:0]
 	b.Tree.Reset(nil)
 	b.Input = 0
-	b.Lenient = false
+	b.Lenient, b.Stored = false, false
+	clear(b.Kept)
+	b.Kept = b.Kept[:0]
 	b.At = -1
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/RoaringBitmap/roaring/v2"
 
 	"github.com/fhirlake/fhirlake/pipeline"
+	"github.com/fhirlake/fhirlake/store/compact"
 	"github.com/fhirlake/fhirlake/store/snapshot"
 )
 
@@ -78,6 +79,7 @@ type Sink struct {
 	result Result
 
 	withdrawn []snapshot.Entry
+	plan      *compact.Plan // of a compaction; nil for an import
 }
 
 var _ pipeline.Sink = (*Sink)(nil)
@@ -86,6 +88,17 @@ var _ pipeline.Sink = (*Sink)(nil)
 // the data store.
 func New(dir, rel string) *Sink {
 	return &Sink{dir: dir, rel: rel, spill: spillFile{name: filepath.Join(dir, filepath.FromSlash(rel+".runs"))}}
+}
+
+// NewCompaction makes a sink for a compaction: its records are versions, all of which
+// are kept, of two kinds. One that Replaces a row was read from it; the others come from
+// the delta. What the layers that the plan merges have besides is in the index too. Of
+// the result, Entries counts all entries, and Unchanged and Duplicates are 0.
+func NewCompaction(dir, rel string, p *compact.Plan) *Sink {
+	s := New(dir, rel)
+	s.plan, s.bounds = p, p.Bounds
+	s.placed = p.Bounds.Entries > 0
+	return s
 }
 
 // Name is "ids".
@@ -156,6 +169,7 @@ func (s *Sink) widen(r *pipeline.Record) {
 	b.FirstUpdated, b.LastUpdated = min(b.FirstUpdated, r.Updated), max(b.LastUpdated, r.Updated)
 	b.FirstSegment, b.LastSegment = min(b.FirstSegment, r.Segment), max(b.LastSegment, r.Segment)
 	b.Row, b.Version = max(b.Row, r.Row), max(b.Version, r.Version)
+	b.Flags = b.Flags || r.Deleted
 }
 
 func (s *Sink) buffer() []entry {
@@ -219,7 +233,13 @@ func (s *Sink) Commit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w := &indexWriter{s: s}
+	out := &output{s: s}
+	var w settler = &indexWriter{output: out}
+	if s.plan != nil {
+		if w, err = newVersions(out, s.plan); err != nil {
+			return err
+		}
+	}
 	for n := 0; ; n++ {
 		if n&0xffff == 0 && ctx.Err() != nil {
 			err = ctx.Err()
@@ -237,8 +257,8 @@ func (s *Sink) Commit(ctx context.Context) error {
 	}
 	if err == nil {
 		err = w.finish()
-	} else if w.out != nil {
-		w.out.Abort()
+	} else if out.w != nil {
+		out.w.Abort()
 	}
 	if err != nil {
 		return fmt.Errorf("merge id index: %w", err)
@@ -252,11 +272,48 @@ func (s *Sink) Close() error {
 	return s.spill.remove()
 }
 
-// indexWriter takes entries in key order, those of one key in input order, and
-// settles each key: the last one wins.
+// A settler takes entries in key order, those of one key in input order, and decides
+// what of them is in the index.
+type settler interface {
+	take(e *entry) error
+	finish() error
+}
+
+// output is the index file, made by its first entry, and the rows that are superseded.
+type output struct {
+	s *Sink
+	w *snapshot.IDWriter
+}
+
+func (o *output) add(e snapshot.Entry) error {
+	if o.w == nil {
+		var err error
+		if o.w, err = snapshot.CreateIDs(o.s.dir, o.s.rel, o.s.bounds, &o.s.result.IDs); err != nil {
+			return err
+		}
+	}
+	return o.w.Add(&e)
+}
+
+func (o *output) supersede(a snapshot.Address) {
+	bm := o.s.result.Superseded[a.Segment]
+	if bm == nil {
+		bm = roaring.New()
+		o.s.result.Superseded[a.Segment] = bm
+	}
+	bm.Add(a.Row)
+}
+
+func (o *output) close() error {
+	if o.w == nil {
+		return nil
+	}
+	return o.w.Close()
+}
+
+// indexWriter is the settler of an import: of each key the last one wins.
 type indexWriter struct {
-	s    *Sink
-	out  *snapshot.IDWriter
+	*output
 	last entry
 	have bool
 }
@@ -295,16 +352,6 @@ func (w *indexWriter) settle() error {
 	return w.add(snapshot.Entry{Key: e.key, Content: e.content, Address: e.at, Version: e.version, Updated: e.updated})
 }
 
-func (w *indexWriter) add(e snapshot.Entry) error {
-	if w.out == nil {
-		var err error
-		if w.out, err = snapshot.CreateIDs(w.s.dir, w.s.rel, w.s.bounds, &w.s.result.IDs); err != nil {
-			return err
-		}
-	}
-	return w.out.Add(&e)
-}
-
 // withdraw writes what is withdrawn of keys before k: of k itself it comes after the
 // version that it has now.
 func (w *indexWriter) withdraw(k snapshot.Key) error {
@@ -326,15 +373,6 @@ func (w *indexWriter) withdrawOne() error {
 	})
 }
 
-func (w *indexWriter) supersede(a snapshot.Address) {
-	bm := w.s.result.Superseded[a.Segment]
-	if bm == nil {
-		bm = roaring.New()
-		w.s.result.Superseded[a.Segment] = bm
-	}
-	bm.Add(a.Row)
-}
-
 func (w *indexWriter) finish() error {
 	if w.have {
 		if err := w.settle(); err != nil {
@@ -346,10 +384,7 @@ func (w *indexWriter) finish() error {
 			return err
 		}
 	}
-	if w.out == nil {
-		return nil
-	}
-	return w.out.Close()
+	return w.close()
 }
 
 // Rel gives the path of the index file of layer n below a data store's folder.

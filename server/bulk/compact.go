@@ -1,0 +1,247 @@
+package bulk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/fhirlake/fhirlake/fhir/r4"
+	"github.com/fhirlake/fhirlake/pipeline"
+	"github.com/fhirlake/fhirlake/sinks/annotations"
+	"github.com/fhirlake/fhirlake/sinks/ids"
+	"github.com/fhirlake/fhirlake/sinks/parquet"
+	"github.com/fhirlake/fhirlake/sinks/rawlog"
+	lakesource "github.com/fhirlake/fhirlake/sources/lake"
+	"github.com/fhirlake/fhirlake/stages/parse"
+	"github.com/fhirlake/fhirlake/stages/shred"
+	"github.com/fhirlake/fhirlake/store/compact"
+	"github.com/fhirlake/fhirlake/store/delta"
+	"github.com/fhirlake/fhirlake/store/lake"
+	"github.com/fhirlake/fhirlake/store/snapshot"
+)
+
+// CompactOptions says what to compact.
+type CompactOptions struct {
+	// Lake is the data store, which others may read and write meanwhile. Nobody else
+	// publishes in it.
+	Lake      *lake.Lake
+	Retention compact.Retention
+	Whole     bool       // all layers become one
+	Erase     []Resource // removed with all versions
+	Kept      int64      // see [compact.Options]
+
+	Workers int              // 0: GOMAXPROCS
+	Memory  int64            // bytes for what is in flight; 0: the pipeline's default
+	Now     func() time.Time // nil: time.Now
+	NewID   func() string    // UUIDs of segments; nil: random
+	Monitor *pipeline.Monitor
+}
+
+// Resource names a resource.
+type Resource struct {
+	Type r4.TypeID
+	ID   string
+}
+
+// CompactResult is what a compaction came to.
+type CompactResult struct {
+	Snapshot  int64 `json:"snapshot"`  // number of the manifest that is current now
+	Folded    int64 `json:"folded"`    // versions that came from the delta
+	Rewritten int64 `json:"rewritten"` // rows that were written anew
+	Versions  int64 `json:"versions"`  // in the layer that was made; 0 when nothing was to be done
+	Kept      int64 `json:"-"`         // superseded rows that are left; see [compact.Options]
+
+	Before Extent `json:"before"`
+	After  Extent `json:"after"`
+
+	Figures pipeline.Figures `json:"-"`
+}
+
+// Extent is how much a snapshot has.
+type Extent struct {
+	Layers   int   `json:"layers"`
+	Segments int   `json:"segments"`
+	Rows     int64 `json:"rows"`
+	Bytes    int64 `json:"bytes"`
+}
+
+func extentOf(m *snapshot.Manifest) Extent {
+	e := Extent{Layers: len(m.Layers), Segments: len(m.Segments)}
+	for i := range m.Segments {
+		e.Rows += m.Segments[i].Rows
+	}
+	for _, f := range m.Files() {
+		e.Bytes += f.Bytes
+	}
+	return e
+}
+
+// Compact folds what is in the delta into the snapshot and merges what store/compact
+// says, through the stages and sinks of an import. All of it is visible at once, and
+// after an error nothing. Reads and writes go on meanwhile.
+func Compact(ctx context.Context, o CompactOptions) (*CompactResult, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.NewID == nil {
+		o.NewID = randomUUID
+	}
+	if err := o.Lake.Trim(ctx); err != nil {
+		return nil, fmt.Errorf("compact: %w", err)
+	}
+	f, err := o.Lake.BeginFold()
+	if err != nil {
+		return nil, fmt.Errorf("compact: %w", err)
+	}
+	c := &compaction{CompactOptions: o, fold: f, base: f.Base()}
+	res, err := c.run(ctx)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, fmt.Errorf("compact: %w", err)
+	}
+	// Readers of the old state hold its files as long as they need them.
+	_, err = o.Lake.Snapshot().Prune()
+	return res, err
+}
+
+// compaction is one compaction on its way.
+type compaction struct {
+	CompactOptions
+	fold  *lake.Fold
+	base  *snapshot.Manifest
+	erase map[snapshot.Key]bool
+
+	commits map[string]int64 // versions that are folded in, by resource type
+	skipped map[uint64]bool  // commits that are not, for the retention
+}
+
+func (c *compaction) run(ctx context.Context) (*CompactResult, error) {
+	c.erase = map[snapshot.Key]bool{}
+	for _, r := range c.Erase {
+		c.erase[c.Lake.Key(r.Type, r.ID)] = true
+	}
+	o := compact.Options{
+		Manifest: c.base, Index: c.fold.Index(), Retention: c.Retention, Now: c.Now(),
+		Erase: c.erase, Kept: c.Kept, Whole: c.Whole,
+	}
+	var err error
+	if err := c.count(); err != nil {
+		return nil, err
+	}
+	o.Commits = c.commits
+	if o.Overtaken, err = c.fold.Overtaken(); err != nil {
+		return nil, err
+	}
+	plan, err := compact.New(o)
+	if err != nil {
+		return nil, err
+	}
+	res := &CompactResult{Snapshot: c.base.Number, Before: extentOf(c.base), After: extentOf(c.base), Kept: c.Kept}
+	if plan.Layers == len(c.base.Layers) {
+		res.Kept = plan.Superseded()
+	}
+	for _, n := range o.Commits {
+		res.Folded += n
+	}
+	if plan.Empty() && c.fold.Delta().Seq() <= c.base.FoldedSeq {
+		return res, nil
+	}
+	return res, c.write(ctx, plan, res)
+}
+
+// count finds what of the delta is folded in.
+func (c *compaction) count() error {
+	c.commits, c.skipped = map[string]int64{}, map[uint64]bool{}
+	if err := c.skip(); err != nil {
+		return err
+	}
+	for ch, err := range c.fold.Delta().Changes(delta.Range{After: c.base.FoldedSeq}) {
+		if err != nil {
+			return err
+		}
+		if !c.skipped[ch.Seq] && !c.erase[ch.Key] {
+			c.commits[ch.Type.String()]++
+		}
+	}
+	return nil
+}
+
+// skip finds the versions in the delta that are no longer kept: they would be rows
+// without a version from the beginning.
+func (c *compaction) skip() error {
+	if c.Retention.All() {
+		return nil
+	}
+	var versions []snapshot.Entry // of one resource, the newest first
+	var seqs []uint64
+	settle := func() {
+		if len(versions) > 0 {
+			for _, seq := range seqs[len(c.Retention.Keep(versions, c.Now())):] {
+				c.skipped[seq] = true
+			}
+		}
+		versions, seqs = versions[:0], seqs[:0]
+	}
+	for e, err := range c.fold.Delta().Resources(0) {
+		if err != nil {
+			return err
+		}
+		if len(versions) > 0 && versions[0].Key != e.Key {
+			settle()
+		}
+		versions = append(versions, snapshot.Entry{Key: e.Key, Version: e.Number, Updated: e.Updated})
+		seqs = append(seqs, e.Seq)
+	}
+	settle()
+	return nil
+}
+
+// write makes the new segments and the new layer, and publishes them.
+func (c *compaction) write(ctx context.Context, plan *compact.Plan, res *CompactResult) error {
+	store := c.Lake.Snapshot()
+	src, err := lakesource.New(lakesource.Options{
+		Dir: store.Dir(), Rows: plan.Rows, Delta: c.fold.Delta(), After: c.base.FoldedSeq, Key: c.Lake.Key,
+		Skip: func(e *delta.Entry) bool { return c.skipped[e.Seq] || c.erase[e.Key] },
+	})
+	if err != nil {
+		return err
+	}
+	number := c.base.Number + 1
+	builder := snapshot.NewBuilder(store.Dir(), c.base, c.NewID)
+	columns := parquet.New(builder, parquet.Options{})
+	log := rawlog.New(builder)
+	entries := ids.NewCompaction(store.Dir(), ids.Rel(number, c.NewID()), plan)
+	res.Figures, err = pipeline.Run(ctx, pipeline.Config{
+		Source:  src,
+		Stages:  []pipeline.Stage{parse.New(), log.Compress(), shred.New()},
+		Sinks:   []pipeline.Sink{columns, log, entries, annotations.New(builder, annotations.Issues, number)},
+		Lenient: true, // what is stored was accepted
+		Workers: c.Workers,
+		Memory:  c.Memory,
+		Monitor: c.Monitor,
+	})
+	if err != nil {
+		return err
+	}
+	if n := res.Figures.Rejected; n > 0 {
+		return fmt.Errorf("%d stored resources cannot be read again; `fhirlake fsck` tells more", n)
+	}
+	settled := entries.Result()
+	for i := range plan.Rows {
+		res.Rewritten += int64(plan.Rows[i].Alive.GetCardinality())
+	}
+	res.Versions = settled.Entries
+	layers, segments := plan.Drops()
+	return c.fold.Publish(ctx, func() error {
+		m, err := store.Publish(builder, snapshot.PublishOptions{
+			Now: c.Now(), Base: c.base.Number, IDs: settled.IDs, Entries: settled.Entries,
+			Superseded: settled.Superseded, KeepVersions: true,
+			DropLayers: layers, DropSegments: segments, FoldedSeq: c.fold.Delta().Seq(),
+		})
+		if err != nil {
+			return err
+		}
+		res.Snapshot, res.After = m.Number, extentOf(m)
+		return nil
+	})
+}

@@ -1,0 +1,403 @@
+package bulk
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/fhirlake/fhirlake/fhir"
+	"github.com/fhirlake/fhirlake/fhir/r4"
+	"github.com/fhirlake/fhirlake/stages/validate"
+	"github.com/fhirlake/fhirlake/store/compact"
+	"github.com/fhirlake/fhirlake/store/delta"
+	"github.com/fhirlake/fhirlake/store/fsck"
+	"github.com/fhirlake/fhirlake/store/lake"
+)
+
+// known is a version of a resource as the model has it.
+type known struct {
+	text    string // as stored; "" of a deletion
+	updated int64
+	issues  bool
+}
+
+// model is a data store beside what it should have.
+type model struct {
+	t    *testing.T
+	f    *fixture
+	lake *lake.Lake
+	rng  *rand.Rand
+	now  time.Time
+	kept compact.Retention
+	all  map[Resource]map[uint32]known
+	last map[Resource]uint32
+}
+
+func newModel(t *testing.T, seed uint64) *model {
+	f := newLake(t)
+	m := &model{
+		t: t, f: f, rng: rand.New(rand.NewPCG(seed, 11)), now: clock,
+		all: map[Resource]map[uint32]known{}, last: map[Resource]uint32{},
+	}
+	m.f.opts.Level = validate.Minimal
+	m.open()
+	t.Cleanup(func() { m.lake.Close() })
+	return m
+}
+
+func (m *model) open() {
+	secret, err := hex.DecodeString(m.f.opts.Datastore.HashKey)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.lake, err = lake.Open(m.f.store.Dir(), lake.Options{Secret: secret, Now: m.clock, Delta: delta.Options{Reserve: -1, Memory: 8 << 20}})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+func (m *model) clock() time.Time { return m.now }
+
+var modelTypes = []r4.TypeID{r4.TypePatient, r4.TypeBasic, r4.TypeObservation}
+
+func (m *model) pick() Resource {
+	return Resource{modelTypes[m.rng.IntN(len(modelTypes))], fmt.Sprintf("r%d", m.rng.IntN(25))}
+}
+
+// asSent is a resource as a client sends it. Patients have a gender that is none now
+// and then, which is kept as an issue.
+func asSent(r Resource, content int) (text string, issues bool) {
+	switch r.Type {
+	case r4.TypePatient:
+		issues = content%5 == 0
+		gender := "female"
+		if issues {
+			gender = "unheard-of"
+		}
+		return fmt.Sprintf(`{"resourceType":"Patient","id":"%s","gender":"%s","name":[{"family":"f%d"}]}`, r.ID, gender, content), issues
+	case r4.TypeBasic:
+		return fmt.Sprintf(`{"resourceType":"Basic","id":"%s","code":{"text":"%s %d"}}`, r.ID, strings.Repeat("x", content%700), content), false
+	}
+	return fmt.Sprintf(`{"resourceType":"Observation","id":"%s","status":"final","code":{"text":"c"},"valueInteger":%d}`, r.ID, content), false
+}
+
+func withMeta(text string, number uint32, at int64) string {
+	id := strings.Index(text, `"id":"`)
+	end := id + 6 + strings.IndexByte(text[id+6:], '"') + 1
+	return fmt.Sprintf(`%s,"meta":{"versionId":"%d","lastUpdated":"%s"}%s`, text[:end], number, fhir.FormatInstant(time.UnixMicro(at)), text[end:])
+}
+
+func (m *model) add(r Resource, number uint32, k known) {
+	if m.all[r] == nil {
+		m.all[r] = map[uint32]known{}
+	}
+	m.all[r][number], m.last[r] = k, number
+}
+
+// write commits one write or deletion.
+func (m *model) write() {
+	r := m.pick()
+	content := m.rng.IntN(1 << 20)
+	text, issues := asSent(r, content)
+	w := lake.Write{Type: r.Type, ID: r.ID, Method: delta.Update, Content: xxhash.Sum64String(text)}
+	w.Stamp = func(dst []byte, number uint32, updated string) []byte {
+		at, _ := time.Parse(time.RFC3339, updated)
+		return append(dst, withMeta(text, number, at.UnixMicro())...)
+	}
+	if issues {
+		w.Issues = []byte(`[{"severity":"error","code":"value"}]`)
+	}
+	if m.rng.IntN(4) == 0 {
+		w.Method, w.Stamp, w.Issues = delta.Delete, nil, nil
+	}
+	out, err := m.lake.Commit(context.Background(), []lake.Write{w})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	switch v := &out[0]; {
+	case v.Unchanged:
+	case w.Method == delta.Delete:
+		m.add(r, v.Number, known{updated: v.Updated})
+	default:
+		m.add(r, v.Number, known{withMeta(text, v.Number, v.Updated), v.Updated, issues})
+	}
+}
+
+// load imports some resources, some of them twice, while others are written.
+func (m *model) load() {
+	chosen := map[Resource]int{}
+	var lines []string
+	for range 1 + m.rng.IntN(30) {
+		r := m.pick()
+		if m.rng.IntN(10) == 0 {
+			r.ID = fmt.Sprintf("i%d", m.rng.IntN(1000))
+		}
+		chosen[r] = m.rng.IntN(1 << 20)
+		text, _ := asSent(r, chosen[r])
+		lines = append(lines, text)
+	}
+	started := m.now.UnixMilli() * 1000
+	before := map[Resource]uint32{}
+	for r := range chosen {
+		before[r] = m.last[r]
+	}
+	o := m.f.opts
+	o.Lake, o.Now = m.lake, m.clock
+	o.Stdin = &meanwhile{strings.NewReader(strings.Join(lines, "\n") + "\n"), func() {
+		m.now = m.now.Add(time.Minute)
+		for range m.rng.IntN(12) {
+			m.write()
+		}
+	}}
+	if _, err := m.f.try(o, "-"); err != nil {
+		m.t.Fatal(err)
+	}
+	for r, content := range chosen {
+		text, issues := asSent(r, content)
+		if m.last[r] == before[r] {
+			m.add(r, before[r]+1, known{withMeta(text, before[r]+1, started), started, issues})
+			continue
+		}
+		at := m.now.UnixMilli() * 1000 // of the publication: what was written meanwhile has it too
+		m.add(r, m.last[r]+1, known{withMeta(text, m.last[r]+1, at), at, issues})
+	}
+}
+
+// compact compacts, and erases some resources now and then.
+func (m *model) compact() {
+	o := CompactOptions{Lake: m.lake, Retention: m.kept, Whole: m.rng.IntN(4) == 0, Now: m.clock, NewID: m.f.opts.NewID, Workers: 1 + m.rng.IntN(2)}
+	for range m.rng.IntN(3) {
+		r := m.pick()
+		o.Erase = append(o.Erase, r)
+		delete(m.all, r)
+		delete(m.last, r)
+	}
+	if _, err := Compact(context.Background(), o); err != nil {
+		m.t.Fatal(err)
+	}
+	if n := m.lake.Delta().Stats().Entries; n > 0 {
+		m.t.Errorf("%d versions are left in the delta", n)
+	}
+}
+
+// check compares everything.
+func (m *model) check() {
+	m.t.Helper()
+	for _, typ := range modelTypes {
+		for i := range 25 {
+			m.checkResource(Resource{typ, fmt.Sprintf("r%d", i)})
+		}
+	}
+	m.checkHistory()
+	rep, err := fsck.Store(context.Background(), m.f.store)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	for _, f := range rep.Findings {
+		m.t.Errorf("fsck: %v", f)
+	}
+}
+
+func (m *model) checkResource(r Resource) {
+	m.t.Helper()
+	want, number := m.all[r], m.last[r]
+	got, err := m.lake.Read(r.Type, r.ID, nil)
+	var gone *lake.GoneError
+	switch {
+	case number == 0:
+		if !errors.Is(err, lake.ErrNotFound) {
+			m.t.Fatalf("%v was never there, or erased: %s, %v", r, got.JSON, err)
+		}
+		return
+	case want[number].text == "":
+		if !errors.As(err, &gone) || gone.Version.Number != number {
+			m.t.Fatalf("%v is deleted in version %d: %s, %v", r, number, got.JSON, err)
+		}
+	case err != nil || string(got.JSON) != want[number].text || (got.Issues != nil) != want[number].issues:
+		m.t.Fatalf("%v: %v\ngot  %s %s\nwant %s", r, err, got.JSON, got.Issues, want[number].text)
+	}
+	for n, k := range want {
+		got, err := m.lake.ReadVersion(r.Type, r.ID, n, nil)
+		if errors.Is(err, lake.ErrNotFound) && m.mayBeGone(r, n) {
+			continue
+		}
+		if k.text == "" && errors.As(err, &gone) {
+			continue
+		}
+		if err != nil || string(got.JSON) != k.text {
+			m.t.Fatalf("%v version %d: %v\ngot  %s\nwant %s", r, n, err, got.JSON, k.text)
+		}
+	}
+}
+
+// mayBeGone tells whether the retention allows a version to be missing.
+func (m *model) mayBeGone(r Resource, n uint32) bool {
+	return m.kept.Versions > 0 && int(m.last[r]-n) >= m.kept.Versions
+}
+
+// checkHistory reads the history of the system page by page.
+func (m *model) checkHistory() {
+	m.t.Helper()
+	type place struct {
+		Resource
+		number uint32
+	}
+	got := map[place]string{}
+	last := int64(1) << 62
+	var token lake.Token
+	for {
+		next, _, err := m.lake.History(lake.HistoryQuery{Count: 1 + m.rng.IntN(50), After: token}, func(r *lake.Resource) error {
+			p := place{Resource{r.Type, r.ID}, r.Number}
+			if _, ok := got[p]; ok {
+				m.t.Errorf("%v comes twice", p)
+			}
+			if r.Updated > last {
+				m.t.Errorf("%v is not in order", p)
+			}
+			got[p], last = string(r.JSON), r.Updated
+			return nil
+		})
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		if token = next; token == "" {
+			break
+		}
+	}
+	want := map[place]string{}
+	for r, versions := range m.all {
+		for n, k := range versions {
+			p := place{r, n}
+			if _, ok := got[p]; !ok && m.mayBeGone(r, n) {
+				continue
+			}
+			want[p] = k.text
+		}
+	}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(place{})); diff != "" {
+		m.t.Fatalf("history (-want +got):\n%s", diff)
+	}
+}
+
+// TestCompactionChangesNothingThatIsKept does random things to a data store and to a
+// model of it.
+func TestCompactionChangesNothingThatIsKept(t *testing.T) {
+	for seed := range uint64(8) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			m := newModel(t, seed)
+			if seed%2 == 1 {
+				m.kept.Versions = 2
+			}
+			for step := range 60 {
+				m.now = m.now.Add(time.Duration(1+m.rng.IntN(5000)) * time.Millisecond)
+				switch n := m.rng.IntN(10); {
+				case n < 5:
+					for range m.rng.IntN(20) {
+						m.write()
+						m.now = m.now.Add(time.Duration(m.rng.IntN(3)) * time.Millisecond)
+					}
+				case n < 7:
+					m.load()
+				case n < 9:
+					m.compact()
+				default:
+					if err := m.lake.Close(); err != nil {
+						t.Fatal(err)
+					}
+					m.open()
+				}
+				m.check()
+				if t.Failed() {
+					t.Fatalf("at step %d", step)
+				}
+			}
+		})
+	}
+}
+
+// TestLayersStayFew folds many small pieces: the number of layers grows with the
+// logarithm of what is there, and a whole compaction leaves one.
+func TestLayersStayFew(t *testing.T) {
+	m := newModel(t, 99)
+	most := 0
+	for range 60 {
+		m.now = m.now.Add(time.Second)
+		for range 5 {
+			m.write()
+		}
+		m.compactWith(CompactOptions{})
+		man := m.manifest()
+		most = max(most, man.Layers)
+	}
+	if most > 9 {
+		t.Errorf("%d layers after 300 writes", most)
+	}
+	m.compactWith(CompactOptions{Whole: true})
+	if e := m.manifest(); e.Layers != 1 || e.Segments > len(modelTypes) {
+		t.Errorf("%d layers and %d segments after a whole compaction", e.Layers, e.Segments)
+	}
+	before := m.manifest()
+	res := m.compactWith(CompactOptions{})
+	if after := m.manifest(); after != before || res.Versions != 0 {
+		t.Errorf("a compaction without anything to do changed %+v to %+v", before, after)
+	}
+	m.check()
+}
+
+func (m *model) compactWith(o CompactOptions) *CompactResult {
+	m.t.Helper()
+	o.Lake, o.Now, o.NewID = m.lake, m.clock, m.f.opts.NewID
+	res, err := Compact(context.Background(), o)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return res
+}
+
+func (m *model) manifest() Extent {
+	man, release, err := m.f.store.Current()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer release()
+	return extentOf(man)
+}
+
+// TestOldVersionsGoAfterTheirTime keeps versions for an hour after they were replaced.
+func TestOldVersionsGoAfterTheirTime(t *testing.T) {
+	m := newModel(t, 5)
+	r := Resource{r4.TypePatient, "a"}
+	for n := range 4 {
+		text, _ := asSent(r, n+1)
+		w := lake.Write{Type: r.Type, ID: r.ID, Method: delta.Update, Content: uint64(n)}
+		w.Stamp = func(dst []byte, number uint32, updated string) []byte {
+			return append(dst, withMeta(text, number, m.now.UnixMicro())...)
+		}
+		if _, err := m.lake.Commit(context.Background(), []lake.Write{w}); err != nil {
+			t.Fatal(err)
+		}
+		m.now = m.now.Add(30 * time.Minute)
+	}
+	m.compactWith(CompactOptions{Retention: compact.Retention{Age: time.Hour}, Whole: true})
+	var left []uint32
+	_, _, err := m.lake.History(lake.HistoryQuery{Type: r.Type, ID: r.ID}, func(v *lake.Resource) error {
+		left = append(left, v.Number)
+		return nil
+	})
+	if err != nil || !slices.Equal(left, []uint32{4, 3, 2}) {
+		t.Errorf("versions %v, %v are left; 1 was replaced 90 minutes ago, 2 an hour ago", left, err)
+	}
+	if rows := m.manifest().Rows; rows != 3 {
+		t.Errorf("%d rows are left", rows)
+	}
+}

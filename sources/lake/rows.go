@@ -1,0 +1,183 @@
+// Package lake reads what a data store has, for the pipeline: the rows of segments and
+// the commits of the delta, as the records of a compaction. Which rows those are,
+// store/compact says.
+//
+// Read [Source] first.
+package lake
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+
+	"github.com/fhirlake/fhirlake/fhir"
+	"github.com/fhirlake/fhirlake/fhir/r4"
+	"github.com/fhirlake/fhirlake/pipeline"
+	"github.com/fhirlake/fhirlake/store/compact"
+	"github.com/fhirlake/fhirlake/store/delta"
+	"github.com/fhirlake/fhirlake/store/snapshot"
+)
+
+// row is one version with its text. What it holds is valid until the cursor that gave it
+// goes on.
+type row struct {
+	pipeline.Record        // without a place in a batch
+	line            []byte // the resource, without a line end
+	issues          []byte // kept beside it; nil for none
+}
+
+// A cursor gives the rows of one resource type, in the order of time.
+type cursor interface {
+	// next sets row to the next one; false at the end.
+	next(r *row) (bool, error)
+	close() error
+}
+
+// segmentRows is the cursor over a segment.
+type segmentRows struct {
+	rows   *compact.Rows
+	typ    r4.TypeID
+	key    func(t r4.TypeID, id string) snapshot.Key
+	file   *snapshot.Resources
+	issues *snapshot.Annotations // nil when there are none
+	frames *snapshot.FrameReader // of issues
+	decode *snapshot.FrameReader // shared with other cursors
+
+	frame int    // the next one
+	text  []byte // of the frame before, and buffer
+	rest  []byte // lines of text that are still to come
+	at    int64  // row of the first of them
+}
+
+func openSegment(dir string, rows *compact.Rows, typ r4.TypeID, key func(r4.TypeID, string) snapshot.Key, decode *snapshot.FrameReader) (*segmentRows, error) {
+	c := &segmentRows{rows: rows, typ: typ, key: key, decode: decode}
+	var err error
+	if c.file, err = snapshot.OpenResources(dir, rows.Segment.Resources.Path); err != nil {
+		return nil, err
+	}
+	a := rows.Segment.Annotation(snapshot.Issues)
+	if a == nil {
+		return c, nil
+	}
+	if c.frames, err = snapshot.NewFrameReader(); err == nil {
+		c.issues, err = snapshot.OpenAnnotations(dir, a.File.Path)
+	}
+	if err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *segmentRows) next(r *row) (bool, error) {
+	for {
+		if len(c.rest) == 0 {
+			if c.frame == c.file.Frames() {
+				return false, nil
+			}
+			var err error
+			if c.text, err = c.decode.Append(c.text[:0], c.file, c.frame); err != nil {
+				return false, err
+			}
+			c.frame++
+			c.rest = c.text
+			continue
+		}
+		line, rest, _ := bytes.Cut(c.rest, []byte{'\n'})
+		at := uint32(c.at)
+		c.rest = rest
+		c.at++
+		if c.rows.Alive.Contains(at) {
+			return true, c.read(r, at, line)
+		}
+	}
+}
+
+// read makes a row of a line.
+func (c *segmentRows) read(r *row, at uint32, line []byte) error {
+	seg := c.rows.Segment
+	h, err := snapshot.ReadHead(line, true)
+	if err == nil && string(h.ResourceType) != seg.ResourceType {
+		err = snapshot.ErrLine
+	}
+	*r = row{line: line}
+	if err == nil {
+		r.Version, err = h.Version()
+	}
+	if err == nil {
+		r.Updated, err = h.Updated()
+	}
+	if err != nil {
+		return fmt.Errorf("read %s: row %d: %w", seg.Resources.Path, at, err)
+	}
+	r.Key = c.key(c.typ, string(h.ID))
+	r.Deleted = c.rows.Deleted.Contains(at)
+	r.Replaces, r.BaseSegment, r.BaseRow = true, seg.Ordinal, at
+	if c.issues != nil {
+		data, ok, err := c.frames.Annotation(c.issues, at)
+		if err != nil {
+			return err
+		}
+		if ok {
+			r.issues = data
+		}
+	}
+	return nil
+}
+
+func (c *segmentRows) close() error {
+	err := c.file.Close()
+	if c.frames != nil {
+		c.frames.Close()
+	}
+	if c.issues != nil {
+		err = firstOf(err, c.issues.Close())
+	}
+	return err
+}
+
+func firstOf(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+// commits is the cursor over the delta.
+type commits struct {
+	pull func() (*delta.Entry, error, bool)
+	stop func()
+	skip func(e *delta.Entry) bool
+	text []byte // of a deletion
+}
+
+func (c *commits) next(r *row) (bool, error) {
+	for {
+		e, err, ok := c.pull()
+		if err != nil || !ok {
+			return false, err
+		}
+		if c.skip(e) {
+			continue
+		}
+		*r = row{line: e.JSON, issues: e.Issues}
+		r.Key, r.Content, r.Version, r.Updated = e.Key, e.Content, e.Number, e.Updated
+		if e.Method == delta.Delete {
+			r.Deleted = true
+			c.text = appendDeletion(c.text[:0], e)
+			r.line = c.text
+		}
+		return true, nil
+	}
+}
+
+// appendDeletion writes the row of a deletion (docs/formats/ids.md).
+func appendDeletion(dst []byte, e *delta.Entry) []byte {
+	return fmt.Appendf(dst, `{"resourceType":"%s","id":"%s","meta":{"versionId":"%d","lastUpdated":"%s"}}`,
+		e.Type, e.ID, e.Number, fhir.FormatInstant(time.UnixMicro(e.Updated)))
+}
+
+func (c *commits) close() error {
+	c.stop()
+	return nil
+}
