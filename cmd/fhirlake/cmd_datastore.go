@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -20,21 +21,8 @@ func newDatastoreCommand(g *globals) *cobra.Command {
 		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(
-		&cobra.Command{
-			Use: "create NAME", Short: "Create a data store",
-			Example: "  fhirlake datastore create research",
-			Args:    exactly(1, "a NAME"),
-			RunE: func(c *cobra.Command, args []string) error {
-				if args[0] == "" {
-					return usageError("the NAME is empty; see `%s --help`", c.CommandPath())
-				}
-				d, err := createDatastoreWork.run(c, g, nil, args[0])
-				if err != nil {
-					return err
-				}
-				return g.showChanged(c.OutOrStdout(), &d)
-			},
-		},
+		newDatastoreCreateCommand(g),
+		newDatastoreConfigureCommand(g),
 		&cobra.Command{
 			Use: "describe [NAME-OR-ID]", Short: "Show one data store",
 			Example: "  fhirlake datastore describe default --json",
@@ -45,7 +33,10 @@ func newDatastoreCommand(g *globals) *cobra.Command {
 					if err != nil {
 						return err
 					}
-					return g.showDatastore(c.OutOrStdout(), &d.Properties)
+					if g.json {
+						return g.showDatastore(c.OutOrStdout(), &d.Properties)
+					}
+					return errors.Join(g.showDatastore(c.OutOrStdout(), &d.Properties), showRetention(c.OutOrStdout(), d.Retention))
 				})
 			},
 		},
@@ -101,11 +92,111 @@ func oneOr(args []string, fallback string) string {
 	return fallback
 }
 
-// createDatastoreWork makes a data store of a name.
-var createDatastoreWork = work[string, catalog.Properties]{
+func newDatastoreCreateCommand(g *globals) *cobra.Command {
+	var p datastoreParams
+	c := &cobra.Command{
+		Use: "create NAME", Short: "Create a data store",
+		Example: "  fhirlake datastore create research\n  fhirlake datastore create registry --keep-versions 10",
+		Args:    exactly(1, "a NAME"),
+		RunE: func(c *cobra.Command, args []string) error {
+			if p.Name = args[0]; p.Name == "" {
+				return usageError("the NAME is empty; see `%s --help`", c.CommandPath())
+			}
+			d, err := createDatastoreWork.run(c, g, nil, p)
+			if err != nil {
+				return err
+			}
+			return g.showChanged(c.OutOrStdout(), &d)
+		},
+	}
+	p.register(c)
+	return c
+}
+
+func newDatastoreConfigureCommand(g *globals) *cobra.Command {
+	var p datastoreParams
+	c := &cobra.Command{
+		Use: "configure NAME-OR-ID", Short: "Say which old versions a data store keeps",
+		Long: `Configure sets which old versions of resources a data store keeps. Those that it no
+longer keeps go with the next compactions. The current version always stays. A flag that is not given changes nothing.`,
+		Example: "  fhirlake datastore configure default --keep-versions 10 --keep-days 365\n  fhirlake datastore configure default --keep-versions 0",
+		Args:    exactly(1, "a NAME-OR-ID"),
+		RunE: func(c *cobra.Command, args []string) error {
+			p.Name, p.SetVersions, p.SetDays = args[0], c.Flags().Changed("keep-versions"), c.Flags().Changed("keep-days")
+			if !p.SetVersions && !p.SetDays {
+				return usageError("there is nothing to change; give --keep-versions or --keep-days")
+			}
+			r, err := configureDatastoreWork.run(c, g, nil, p)
+			switch {
+			case err != nil:
+				return err
+			case g.json:
+				return printJSON(c.OutOrStdout(), r)
+			}
+			return showRetention(c.OutOrStdout(), r)
+		},
+	}
+	p.register(c)
+	return c
+}
+
+// datastoreParams are the settings of a data store.
+type datastoreParams struct {
+	Name      string            `json:"name"`
+	Retention catalog.Retention `json:"retention"`
+	// Which of them are to be changed.
+	SetVersions bool `json:"setVersions"`
+	SetDays     bool `json:"setDays"`
+}
+
+func (p *datastoreParams) register(c *cobra.Command) {
+	c.Flags().IntVar(&p.Retention.Versions, "keep-versions", 0, "versions of a resource that are kept, the current one among them; 0: all")
+	c.Flags().IntVar(&p.Retention.Days, "keep-days", 0, "days for which a version is kept after it was replaced; 0: for ever")
+}
+
+func showRetention(out io.Writer, r catalog.Retention) error {
+	text := "all versions"
+	switch {
+	case r.Versions > 0 && r.Days > 0:
+		text = fmt.Sprintf("%d versions of a resource, for %d days after they were replaced", r.Versions, r.Days)
+	case r.Versions > 0:
+		text = fmt.Sprintf("%d versions of a resource", r.Versions)
+	case r.Days > 0:
+		text = fmt.Sprintf("versions for %d days after they were replaced", r.Days)
+	}
+	_, err := fmt.Fprintf(out, "keeps     %s\n", text)
+	return err
+}
+
+// configureDatastoreWork changes the settings of a data store.
+var configureDatastoreWork = work[datastoreParams, catalog.Retention]{
+	name: "datastore-configure",
+	do: func(_ context.Context, l *lake, _ *session, p datastoreParams) (catalog.Retention, error) {
+		d, err := l.catalog.Find(p.Name)
+		if err != nil {
+			return catalog.Retention{}, err
+		}
+		d, err = l.catalog.UpdateDataStore(d.ID, func(d *catalog.DataStore) error {
+			if p.SetVersions {
+				d.Retention.Versions = p.Retention.Versions
+			}
+			if p.SetDays {
+				d.Retention.Days = p.Retention.Days
+			}
+			return nil
+		})
+		if err != nil {
+			return catalog.Retention{}, err
+		}
+		return d.Retention, nil
+	},
+}
+
+// createDatastoreWork makes a data store.
+var createDatastoreWork = work[datastoreParams, catalog.Properties]{
 	name: "datastore-create",
-	do: func(_ context.Context, l *lake, _ *session, name string) (catalog.Properties, error) {
-		d, err := l.catalog.CreateDataStore(catalog.Create{Properties: catalog.Properties{Name: name}})
+	do: func(_ context.Context, l *lake, _ *session, p datastoreParams) (catalog.Properties, error) {
+		d, err := l.catalog.CreateDataStore(catalog.Create{Properties: catalog.Properties{Name: p.Name}, Retention: p.Retention})
 		if err != nil {
 			return catalog.Properties{}, err
 		}

@@ -38,6 +38,7 @@ type serveFlags struct {
 	log             string
 	memory          byteSize
 	shutdown        time.Duration
+	compactAge      time.Duration
 }
 
 func newServeCommand(g *globals) *cobra.Command {
@@ -76,6 +77,7 @@ a second signal ends it at once, and loses nothing that was acknowledged either.
 	fs.StringVar(&f.pprof, "pprof", "", "loopback address for profiles of the process, such as 127.0.0.1:6060")
 	fs.StringVar(&f.log, "log", "text", "format of the log on standard error: text or json")
 	fs.Var(&f.memory, "memory", "memory that the process may use, imports of commands included")
+	fs.DurationVar(&f.compactAge, "compact-age", 10*time.Minute, "how long written resources stay in the delta store before they are folded into the snapshot; they go earlier when they are many; negative: only by the command compact")
 	fs.DurationVar(&f.shutdown, "shutdown-timeout", 30*time.Second, "how long accepted requests may take after a signal to end")
 	return c
 }
@@ -103,6 +105,9 @@ func (f *serveFlags) check() error {
 	}
 	if f.memory < 256<<20 {
 		return usageError("--memory %s is too little; a server needs 256MiB at least", f.memory.String())
+	}
+	if f.compactAge == 0 {
+		return usageError("--compact-age 0 is no time; a negative one leaves compaction to the command")
 	}
 	if f.shutdown <= 0 {
 		return usageError("--shutdown-timeout %s is not positive", f.shutdown)
@@ -196,7 +201,10 @@ func (s *serving) run(ctx context.Context, l net.Listener, out io.Writer, g *glo
 	front.Handle(owner.Prefix, owner.NewHandler(s.local, owner.HandlerOptions{
 		Token: s.token, Version: version, Operations: served(s.lake, int64(s.flags.memory)), Code: codeOf,
 	}))
-	fhir := datastores.NewFHIR(s.lake.stores)
+	s.lake.compactor = datastores.NewCompactor(s.lake.stores, datastores.CompactorOptions{
+		Age: s.flags.compactAge, Memory: int64(s.flags.memory) / 8, Log: s.log,
+	})
+	fhir := datastores.NewFHIR(s.lake.stores, s.lake.compactor)
 	s.lake.profilesChanged = fhir.ProfilesChanged
 	front.Handle("/datastore/", rest.New(rest.Options{
 		DataStore: fhir.DataStore, BaseURL: s.flags.baseURL, Version: version, Log: s.log,
@@ -211,6 +219,7 @@ func (s *serving) run(ctx context.Context, l net.Listener, out io.Writer, g *glo
 	var tasks sync.WaitGroup
 	tasks.Go(func() { s.open(g.datastore) })
 	tasks.Go(func() { stopAtOnce(ctx, beside) })
+	tasks.Go(func() { s.lake.compactor.Run(beside) })
 	if s.cert != nil {
 		tasks.Go(func() { s.watchCertificate(beside) })
 	}

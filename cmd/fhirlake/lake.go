@@ -17,6 +17,7 @@ type lake struct {
 	catalog   *catalog.Catalog
 	datastore *catalog.DataStore // that the flags name; only for openBeside
 	stores    *datastores.Set    // only for the owner
+	compactor *datastores.Compactor
 	// profilesChanged is told when the root has other profiles; nil: nobody has to know.
 	profilesChanged func()
 	meters          *metrics.Metrics // of a server; nil for a command
@@ -59,6 +60,7 @@ func openRootAt(g *globals, exclusive bool, url string) (*lake, error) {
 	l := &lake{root: r, catalog: c}
 	if exclusive {
 		l.stores = datastores.New(r, c, lakes.Options{})
+		l.compactor = datastores.NewCompactor(l.stores, datastores.CompactorOptions{})
 	}
 	return l, nil
 }

@@ -140,13 +140,15 @@ func watchCall(call *owner.Call) func(func() progress) func() {
 // served are the works that a server does for commands, by their names.
 func served(l *lake, memory int64) map[string]owner.Operation {
 	return map[string]owner.Operation{
-		importWork.name:          importWork.operation(l, memory),
-		backupWork.name:          backupWork.operation(l, memory),
-		fsckWork.name:            fsckWork.operation(l, memory),
-		createDatastoreWork.name: createDatastoreWork.operation(l, memory),
-		deleteDatastoreWork.name: deleteDatastoreWork.operation(l, memory),
-		addProfilesWork.name:     addProfilesWork.operation(l, memory),
-		removeProfilesWork.name:  removeProfilesWork.operation(l, memory),
+		importWork.name:             importWork.operation(l, memory),
+		backupWork.name:             backupWork.operation(l, memory),
+		fsckWork.name:               fsckWork.operation(l, memory),
+		compactWork.name:            compactWork.operation(l, memory),
+		createDatastoreWork.name:    createDatastoreWork.operation(l, memory),
+		deleteDatastoreWork.name:    deleteDatastoreWork.operation(l, memory),
+		configureDatastoreWork.name: configureDatastoreWork.operation(l, memory),
+		addProfilesWork.name:        addProfilesWork.operation(l, memory),
+		removeProfilesWork.name:     removeProfilesWork.operation(l, memory),
 	}
 }
 

@@ -1,11 +1,13 @@
 package datastores
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"sync"
 
+	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/server/rest"
 	"github.com/fhirlake/fhirlake/stages/validate/profiles"
 	"github.com/fhirlake/fhirlake/store/catalog"
@@ -16,7 +18,8 @@ import (
 // FHIR is the data stores of a set as REST serves them: each with the stages of a write,
 // which know the profiles of the root. It is safe for concurrent use.
 type FHIR struct {
-	set *Set
+	set     *Set
+	compact *Compactor
 
 	mu       sync.RWMutex
 	profiles *profiles.Set     // nil: to be read
@@ -30,8 +33,24 @@ type served struct {
 	store *rest.DataStore
 }
 
-// NewFHIR serves the data stores of a set.
-func NewFHIR(s *Set) *FHIR { return &FHIR{set: s, served: map[string]served{}} }
+// NewFHIR serves the data stores of a set. The compactor erases resources.
+func NewFHIR(s *Set, c *Compactor) *FHIR {
+	return &FHIR{set: s, compact: c, served: map[string]served{}}
+}
+
+// eraser is a lake that can erase.
+type eraser struct {
+	*lake.Lake
+	id      string
+	compact *Compactor
+}
+
+var _ rest.Eraser = eraser{}
+
+// Erase implements [rest.Eraser].
+func (e eraser) Erase(ctx context.Context, t r4.TypeID, id string) error {
+	return e.compact.Erase(ctx, e.id, t, id)
+}
 
 // DataStore gives a data store by its id. The error is [rest.ErrNoDataStore] when there
 // is none.
@@ -74,7 +93,7 @@ func (f *FHIR) serve(id string, l *lake.Lake) (*rest.DataStore, error) {
 		}
 		f.profiles = profiles.NewSet(known)
 	}
-	store, err := rest.NewDataStore(rest.DataStoreOptions{Store: l, Secret: secret, Profiles: f.profiles})
+	store, err := rest.NewDataStore(rest.DataStoreOptions{Store: eraser{l, id, f.compact}, Secret: secret, Profiles: f.profiles})
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 func TestFHIR(t *testing.T) {
 	s, c := newSet(t)
 	id := create(t, c, "served")
-	f := datastores.NewFHIR(s)
+	f := datastores.NewFHIR(s, datastores.NewCompactor(s, datastores.CompactorOptions{}))
 	first, err := f.DataStore(id)
 	if err != nil {
 		t.Fatal(err)

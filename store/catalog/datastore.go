@@ -54,6 +54,21 @@ type DataStore struct {
 	ClientToken string `json:"clientToken,omitempty"`
 	DeletedAt   Time   `json:"deletedAt,omitzero"`
 	Tags        []Tag  `json:"tags,omitempty"`
+	// Retention says which old versions compactions keep.
+	Retention Retention `json:"retention,omitzero"`
+}
+
+// Retention says which old versions a data store keeps; the zero value keeps all.
+type Retention struct {
+	Versions int `json:"versions,omitempty"` // of a resource, the current one among them
+	Days     int `json:"days,omitempty"`     // for how long a version is kept after it was replaced
+}
+
+func (r Retention) check() error {
+	if r.Versions < 0 || r.Days < 0 || r.Days > 100_000 {
+		return fmt.Errorf("%w: a retention of %d versions and %d days; 0 keeps all", ErrInvalid, r.Versions, r.Days)
+	}
+	return nil
 }
 
 // Tag is one tag of a data store.
@@ -66,7 +81,8 @@ type Tag struct {
 // may choose is read: Name, TypeVersion and the configurations.
 type Create struct {
 	Properties
-	Tags []Tag
+	Tags      []Tag
+	Retention Retention
 	// ClientToken makes Create repeatable: the same token gives the same store.
 	ClientToken string
 }
@@ -91,6 +107,9 @@ func (c *Catalog) create(o Create) (*DataStore, error) {
 	if o.TypeVersion != "" && o.TypeVersion != "R4" {
 		return nil, fmt.Errorf("create data store: %w: DatastoreTypeVersion %q; only R4 is there", ErrInvalid, o.TypeVersion)
 	}
+	if err := o.Retention.check(); err != nil {
+		return nil, fmt.Errorf("create data store: %w", err)
+	}
 	all, err := readAll[DataStore](c.folder(datastores))
 	if err != nil {
 		return nil, err
@@ -100,7 +119,7 @@ func (c *Catalog) create(o Create) (*DataStore, error) {
 			return c.shown(d), nil
 		}
 	}
-	d := &DataStore{Properties: o.Properties, Tags: o.Tags, ClientToken: o.ClientToken}
+	d := &DataStore{Properties: o.Properties, Tags: o.Tags, ClientToken: o.ClientToken, Retention: o.Retention}
 	if d.ID, err = c.random(16); err != nil {
 		return nil, err
 	}
@@ -212,6 +231,9 @@ func (c *Catalog) UpdateDataStore(id string, change func(*DataStore) error) (*Da
 		return nil, err
 	}
 	d.ID = id
+	if err := d.Retention.check(); err != nil {
+		return nil, fmt.Errorf("update data store: %w", err)
+	}
 	return d, c.write(datastores, id, d)
 }
 

@@ -75,6 +75,24 @@ func (s *Store) Drop(ctx context.Context, upTo uint64) error {
 	})
 }
 
+// Reclaim gives back the disk that dropped entries take until the engine merges their
+// tables by itself, and makes an end of their bytes in tables. It reads and writes all
+// that is in the store.
+func (s *Store) Reclaim(ctx context.Context) error {
+	end, err := s.begin()
+	if err != nil {
+		return err
+	}
+	defer end()
+	if err := s.refusal(); err != nil {
+		return fmt.Errorf("reclaim delta store: %w", err)
+	}
+	if err := s.db.Compact(ctx, []byte{0}, []byte{0xff}, false); err != nil {
+		return damaged("reclaim delta store", err)
+	}
+	return nil
+}
+
 // hasType tells whether there is a row of a type up to a Seq.
 func (s *Store) hasType(t r4.TypeID, upTo uint64) (ok bool, err error) {
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: appendTypeKey(nil, t, 0), UpperBound: appendTypeKey(nil, t, upTo+1)})

@@ -1,0 +1,199 @@
+package datastores
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/fhirlake/fhirlake/fhir/r4"
+	"github.com/fhirlake/fhirlake/pipeline"
+	"github.com/fhirlake/fhirlake/server/bulk"
+	"github.com/fhirlake/fhirlake/store/catalog"
+	"github.com/fhirlake/fhirlake/store/compact"
+	"github.com/fhirlake/fhirlake/store/lake"
+)
+
+// CompactorOptions say when data stores are compacted without being asked. Zero values
+// are good.
+type CompactorOptions struct {
+	Age      time.Duration // of the oldest version in the delta; 0: 10 minutes; negative: never by itself
+	Versions uint64        // in the delta; 0: 100,000
+	Bytes    uint64        // of the delta on disk; 0: 256 MiB
+	Interval time.Duration // between looks; 0: 5 seconds
+	Memory   int64         // bytes for what is in flight; 0: the pipeline's default
+	Log      *slog.Logger  // of what it does by itself; nil: nowhere
+}
+
+func (o CompactorOptions) withDefaults() CompactorOptions {
+	if o.Age == 0 {
+		o.Age = 10 * time.Minute
+	}
+	if o.Versions == 0 {
+		o.Versions = 100_000
+	}
+	if o.Bytes == 0 {
+		o.Bytes = 256 << 20
+	}
+	if o.Interval == 0 {
+		o.Interval = 5 * time.Second
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Compactor compacts the data stores of a set, when asked and by itself. It is safe for
+// concurrent use.
+type Compactor struct {
+	set *Set
+	o   CompactorOptions
+
+	mu    sync.Mutex
+	kept  map[string]int64     // see [compact.Options], by id
+	dirty map[string]time.Time // when a delta was first seen with versions, by id
+}
+
+// NewCompactor makes a compactor. It does nothing by itself before [Compactor.Run].
+func NewCompactor(s *Set, o CompactorOptions) *Compactor {
+	return &Compactor{set: s, o: o.withDefaults(), kept: map[string]int64{}, dirty: map[string]time.Time{}}
+}
+
+// Request says how to compact a data store.
+type Request struct {
+	Whole   bool
+	Erase   []bulk.Resource
+	Memory  int64 // 0: that of the options
+	Workers int   // 0: as many as there are processors
+	Waiting func()
+	Monitor *pipeline.Monitor
+}
+
+// Compact compacts a data store, as a job that waits for its turn.
+func (c *Compactor) Compact(ctx context.Context, id string, r Request) (*bulk.CompactResult, error) {
+	end, err := c.set.BeginJob(ctx, id, r.Waiting)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	l, err := c.set.Lake(id)
+	if err != nil {
+		return nil, err
+	}
+	d, err := c.set.catalog.DataStore(id)
+	if err != nil {
+		return nil, err
+	}
+	if r.Memory == 0 {
+		r.Memory = c.o.Memory
+	}
+	res, err := bulk.Compact(ctx, bulk.CompactOptions{
+		Lake: l, Retention: retentionOf(d), Whole: r.Whole, Erase: r.Erase, Kept: c.keptOf(id),
+		Memory: r.Memory, Workers: r.Workers, Monitor: r.Monitor,
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.kept[id] = res.Kept
+	delete(c.dirty, id)
+	return res, nil
+}
+
+func (c *Compactor) keptOf(id string) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.kept[id]
+}
+
+func retentionOf(d *catalog.DataStore) compact.Retention {
+	return compact.Retention{Versions: d.Retention.Versions, Age: time.Duration(d.Retention.Days) * 24 * time.Hour}
+}
+
+// Erase removes a resource with all its versions from a data store, so that nothing of it
+// is left in its files when Erase returns, but for files that a reader still holds. The
+// error is [lake.ErrNotFound] when it was never there.
+func (c *Compactor) Erase(ctx context.Context, id string, t r4.TypeID, resource string) error {
+	l, err := c.set.Lake(id)
+	if err != nil {
+		return err
+	}
+	var gone *lake.GoneError
+	if _, err := l.Read(t, resource, nil); err != nil && !errors.As(err, &gone) {
+		return err
+	}
+	if _, err := c.Compact(ctx, id, Request{Erase: []bulk.Resource{{Type: t, ID: resource}}}); err != nil {
+		return err
+	}
+	if err := l.Delta().Reclaim(ctx); err != nil {
+		return fmt.Errorf("erase: %w", err)
+	}
+	return nil
+}
+
+// Run compacts what is due until ctx ends. A compaction that ctx cuts off leaves nothing.
+func (c *Compactor) Run(ctx context.Context) {
+	if c.o.Age < 0 {
+		return
+	}
+	t := time.NewTicker(c.o.Interval)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-t.C:
+			for _, id := range c.due(now) {
+				c.compactDue(ctx, id)
+			}
+		}
+	}
+}
+
+func (c *Compactor) compactDue(ctx context.Context, id string) {
+	start := time.Now()
+	// One worker: requests come first.
+	res, err := c.Compact(ctx, id, Request{Workers: 1})
+	switch {
+	case ctx.Err() != nil, errors.Is(err, ErrClosed), errors.Is(err, catalog.ErrNotFound):
+	case err != nil:
+		c.o.Log.Error("compaction", "datastore", id, "error", err)
+		c.postpone(id)
+	default:
+		c.o.Log.Info("compaction", "datastore", id, "duration", time.Since(start), "folded", res.Folded,
+			"rewritten", res.Rewritten, "layers", res.After.Layers, "snapshot", res.Snapshot)
+	}
+}
+
+// postpone leaves a data store alone for a while after a failure.
+func (c *Compactor) postpone(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.dirty[id] = time.Now().Add(c.o.Age)
+}
+
+// due gives the data stores whose delta is large or old.
+func (c *Compactor) due(now time.Time) (ids []string) {
+	c.set.Each(func(id string, l *lake.Lake) {
+		s := l.Delta().Stats()
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if s.Entries == 0 || s.Failure != nil || s.Full {
+			delete(c.dirty, id)
+			return
+		}
+		since, ok := c.dirty[id]
+		if !ok {
+			c.dirty[id], since = now, now
+		}
+		large := s.Entries >= c.o.Versions || s.Disk >= c.o.Bytes && s.Entries >= c.o.Versions/100
+		if age := now.Sub(since); age >= c.o.Age || large && age >= 0 {
+			ids = append(ids, id)
+		}
+	})
+	return ids
+}
