@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"strings"
@@ -36,12 +37,22 @@ func TestKillUnderLoad(t *testing.T) {
 // writers is how many clients write at once.
 const writers = 8
 
-// underLoad starts a server, lets clients write, ends it, and looks at the next start
-// what is there, so many times over the same root. What was acknowledged must be, and
-// everything else whole or absent: a resource with another version than it says, or one
-// of two resources of a transaction, would be neither.
-func underLoad(t *testing.T, rounds int, end func(*server)) {
+// TestKillUnderLoadWithCommands does it while commands work beside the clients.
+func TestKillUnderLoadWithCommands(t *testing.T) {
+	t.Parallel()
+	underLoad(t, 2, (*server).kill, newImporter, repeated("fsck"))
+}
+
+// underLoad starts a server, lets clients write and commands work, ends it, and looks at
+// the next start what is there, so many times over the same root. What was acknowledged
+// must be, and everything else whole or absent: a resource with another version than it
+// says, or one of two resources of a transaction, would be neither.
+func underLoad(t *testing.T, rounds int, end func(*server), commands ...func(testRoot) beside) {
 	r := newTestRoot(t)
+	var others []beside
+	for _, command := range commands {
+		others = append(others, command(r))
+	}
 	var clients [writers]*writer
 	for i := range clients {
 		clients[i] = &writer{t: t, name: fmt.Sprintf("w%d", i), acknowledged: map[string]int{}}
@@ -55,9 +66,12 @@ func underLoad(t *testing.T, rounds int, end func(*server)) {
 			s.kill()
 			t.Fatal(err)
 		}
-		base := s.url + "/datastore/" + strings.TrimPrefix(r.datastore(), r.dir+"/datastores/") + "/r4"
+		base := r.base(s)
 		for _, c := range clients {
 			c.check(base)
+		}
+		for _, o := range others {
+			o.check(base)
 		}
 		if round == rounds {
 			s.kill()
@@ -67,9 +81,21 @@ func underLoad(t *testing.T, rounds int, end func(*server)) {
 		for _, c := range clients {
 			running.Go(func() { c.write(base, round) })
 		}
+		var ending atomic.Bool
+		for _, o := range others {
+			running.Go(func() {
+				for !ending.Load() {
+					o.run(&ending)
+				}
+			})
+		}
 		for clients[0].progress.Load() < int64(round+1)*20 {
 			time.Sleep(time.Millisecond)
 		}
+		if len(others) > 0 { // so that the end meets commands at all their moments
+			time.Sleep(rand.N(400 * time.Millisecond))
+		}
+		ending.Store(true)
 		end(s)
 		running.Wait()
 	}
@@ -79,6 +105,9 @@ func underLoad(t *testing.T, rounds int, end func(*server)) {
 		n += len(c.acknowledged)
 	}
 	t.Logf("%d resources were acknowledged", n)
+	for _, o := range others {
+		t.Log(o)
+	}
 }
 
 // writer is one client. Its resources are its alone.

@@ -8,3 +8,16 @@ import "testing"
 func TestCrashOfServersAgainAndAgain(t *testing.T) {
 	underLoad(t, 40, (*server).kill)
 }
+
+// TestCrashOfServersBesideCommands kills servers while commands import and check.
+func TestCrashOfServersBesideCommands(t *testing.T) {
+	underLoad(t, 40, (*server).kill, newImporter, repeated("fsck"))
+}
+
+// TestCrashSuiteOfManyClients looks at longer histories than the normal suite does.
+func TestCrashSuiteOfManyClients(t *testing.T) {
+	for range 5 {
+		seenInOrder(t, 16, 1000, 8)
+	}
+	oneCreateWins(t, 64, 100)
+}

@@ -2,6 +2,7 @@ package lake
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/store/delta"
@@ -96,16 +97,17 @@ func version(s *snapshot.Entry, t r4.TypeID, id string) delta.Version {
 	}
 }
 
-// load sets the text and the issues of r from the row at a, whose type and id must be
-// those of r: the way there was a hash.
+// load sets the text and the issues of r from the row at a, whose type, id and version
+// must be those of r: the way there was a hash, and a table of frames that has no
+// checksum.
 func (l *Lake) load(v *view, r *Resource, a snapshot.Address, dst []byte) error {
 	seg := v.m.ByOrdinal(a.Segment)
 	if seg == nil {
 		return fmt.Errorf("read row %d of segment %d: the manifest has no such segment", a.Row, a.Segment)
 	}
 	err := l.withLine(seg, int64(a.Row), func(line []byte) error {
-		h, err := snapshot.ReadHead(line, false)
-		if err == nil && (string(h.ResourceType) != r.Type.String() || string(h.ID) != r.ID) {
+		h, err := snapshot.ReadHead(line, true)
+		if err == nil && (string(h.ResourceType) != r.Type.String() || string(h.ID) != r.ID || string(h.VersionID) != strconv.FormatUint(uint64(r.Number), 10)) {
 			err = fmt.Errorf("another resource than the id index says: %w", snapshot.ErrLine)
 		}
 		if err != nil {

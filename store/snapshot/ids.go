@@ -4,7 +4,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"math/bits"
+	"slices"
 )
 
 // # The id index
@@ -20,13 +22,23 @@ import (
 // of them are new; the filter answers those from one cache line without a read.
 // Both tables are small (1.4 bytes an entry) and stay in memory while a layer is
 // open; the entries do not, so memory does not grow with the store.
+//
+// Whatever is read is compared with a checksum first: an entry that the disk changed
+// would say that a resource is not there, or that it is another version. A block of
+// entries, which is about a bucket, has one, so that a lookup checks what it reads and
+// no more.
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // ID index layout constants.
 const (
 	idKeySize     = 24 // key and content hash; the packed fields follow
 	idFooterSize  = 64
 	idMagic1      = "FLIDS\x00\x00\x01"
-	idMagic       = "FLIDS\x00\x00\x02"
+	idMagic2      = "FLIDS\x00\x00\x02"
+	idMagic       = "FLIDS\x00\x00\x03"
+	idFooterSums  = 44      // where the footer has the sums of tables and footer
+	idBlock       = 32      // entries that share a checksum
 	idBucketFill  = 32      // mean entries of a bucket
 	idMaxBuckets  = 1 << 22 // 16 MiB of table at most
 	idFilterBits  = 10      // bits of filter an entry: 1 % false positives
@@ -149,10 +161,11 @@ type IDWriter struct {
 	n       uint32
 	last    Entry
 	buf     []byte // entries that wait to be written
+	sums    []byte // of the blocks that are written
 }
 
-// idWriteSize is how many bytes of entries are handed on at once.
-const idWriteSize = 32 << 10
+// idWriteSize is how many entries are handed on at once: whole blocks.
+const idWriteSize = 32 * idBlock
 
 // CreateIDs starts the index file at rel below dir for entries within bounds.
 func CreateIDs(dir, rel string, bounds IDBounds, into *File) (*IDWriter, error) {
@@ -205,7 +218,7 @@ func (x *IDWriter) Add(e *Entry) error {
 	b = appendPacked(b, uint64(e.Updated-l.first)/microsPerMilli, l.at)
 	b = appendPacked(b, uint64(e.flags()), l.flags)
 	x.n++
-	if x.buf = b; len(b) < idWriteSize {
+	if x.buf = b; x.n%idWriteSize > 0 {
 		return nil
 	}
 	return x.flush()
@@ -220,6 +233,9 @@ func (x *IDWriter) fits(e *Entry) bool {
 }
 
 func (x *IDWriter) flush() error {
+	for block := range slices.Chunk(x.buf, idBlock*x.layout.size()) {
+		x.sums = binary.LittleEndian.AppendUint32(x.sums, crc32.Checksum(block, castagnoli))
+	}
 	_, err := x.w.Write(x.buf)
 	x.buf = x.buf[:0]
 	return err
@@ -246,6 +262,9 @@ func (x *IDWriter) Close() error {
 	foot = binary.LittleEndian.AppendUint64(foot, uint64(l.first))
 	foot = binary.LittleEndian.AppendUint32(foot, l.segmentBase)
 	foot = append(foot, l.segment, l.row, l.version, l.at, l.flags)
+	b = append(b, x.sums...)
+	foot = binary.LittleEndian.AppendUint32(foot[:idFooterSums], tableSum(x.filter, b))
+	foot = binary.LittleEndian.AppendUint32(foot, crc32.Checksum(foot, castagnoli))
 	foot = append(foot[:idFooterSize-len(idMagic)], idMagic...)
 	for _, p := range [][]byte{x.filter, b, foot} {
 		if _, err := x.w.Write(p); err != nil {
@@ -254,6 +273,11 @@ func (x *IDWriter) Close() error {
 		}
 	}
 	return x.w.Close()
+}
+
+// tableSum is the checksum of what stands between entries and footer.
+func tableSum(filter, rest []byte) uint32 {
+	return crc32.Update(crc32.Checksum(filter, castagnoli), castagnoli, rest)
 }
 
 // Abort leaves no file.

@@ -5,8 +5,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 )
 
@@ -20,11 +22,13 @@ type IDs struct {
 	filter  []byte
 	buckets []uint32
 	users   atomic.Int32
-	times   []int64 // version 1 of the format has a table of times; nil in version 2
+	sums    []byte  // of the blocks of entries; nil before version 3
+	times   []int64 // version 1 of the format has a table of times; nil since
 }
 
-// OpenIDs opens the index file rel of the data store in dir. What its footer
-// says is checked against the size of the file; its checksum is fsck's work.
+// OpenIDs opens the index file rel of the data store in dir. Its tables and footer are
+// checked, and entries when they are read; before version 3 of the format only that
+// the footer fits the size of the file.
 func OpenIDs(dir, rel string) (*IDs, error) {
 	name := filepath.Join(dir, filepath.FromSlash(rel))
 	f, err := os.Open(name)
@@ -49,9 +53,12 @@ func (x *IDs) load() error {
 	if _, err := x.f.ReadAt(foot, st.Size()-idFooterSize); err != nil {
 		return errors.New("not an id index: the footer is missing")
 	}
-	first := bytes.HasSuffix(foot, []byte(idMagic1))
-	if !first && !bytes.HasSuffix(foot, []byte(idMagic)) {
+	first, summed := bytes.HasSuffix(foot, []byte(idMagic1)), bytes.HasSuffix(foot, []byte(idMagic))
+	if !first && !summed && !bytes.HasSuffix(foot, []byte(idMagic2)) {
 		return errors.New("not an id index: the footer is missing")
+	}
+	if at := idFooterSums + 4; summed && binary.LittleEndian.Uint32(foot[at:]) != crc32.Checksum(foot[:at], castagnoli) {
+		return errors.New("the footer has another checksum than it says")
 	}
 	n := binary.LittleEndian.Uint64(foot)
 	filter := binary.LittleEndian.Uint64(foot[8:])
@@ -67,16 +74,26 @@ func (x *IDs) load() error {
 		l.first = int64(binary.LittleEndian.Uint64(foot[24:]))
 	}
 	x.layout = l
+	sums := uint64(0)
+	if summed {
+		sums = (n + idBlock - 1) / idBlock
+	}
 	sane := n < 1<<32 && filter <= idMaxFilter && filter%idFilterBlock == 0 && buckets <= idMaxBuckets+1 && times <= n &&
 		max(l.segment, l.row, l.version) <= 4 && l.at <= maxAt && l.flags <= 1
-	if !sane || int64(n)*int64(l.size())+int64(filter+4*buckets+8*times+idFooterSize) != st.Size() {
+	if !sane || int64(n)*int64(l.size())+int64(filter+4*buckets+4*sums+8*times+idFooterSize) != st.Size() {
 		return fmt.Errorf("the footer does not fit the file's %d bytes", st.Size())
 	}
-	b := make([]byte, filter+4*buckets+8*times)
+	b := make([]byte, filter+4*buckets+4*sums+8*times)
 	if _, err := x.f.ReadAt(b, int64(n)*int64(l.size())); err != nil {
 		return err
 	}
+	if summed && crc32.Checksum(b, castagnoli) != binary.LittleEndian.Uint32(foot[idFooterSums:]) {
+		return errors.New("the tables have another checksum than the footer says")
+	}
 	x.n, x.filter, b = uint32(n), b[:filter:filter], b[filter:]
+	if summed {
+		x.sums = b[4*buckets:]
+	}
 	if err := x.loadBuckets(b[:4*buckets]); err != nil {
 		return err
 	}
@@ -184,17 +201,32 @@ func (x *IDs) each(k Key, buf *[]byte, f func(*Entry) bool) error {
 	return nil
 }
 
+// read gives the entries from lo to hi, with whose whole blocks it compares the
+// checksums.
 func (x *IDs) read(lo, hi uint32, buf *[]byte) ([]byte, error) {
 	size := x.layout.size()
-	n := int(hi-lo) * size
+	from, to := lo, hi
+	if x.sums != nil {
+		from, to = lo/idBlock*idBlock, min((hi+idBlock-1)/idBlock*idBlock, x.n)
+	}
+	n := int(to-from) * size
 	if cap(*buf) < n {
 		*buf = make([]byte, n)
 	}
 	b := (*buf)[:n]
-	if _, err := x.f.ReadAt(b, int64(lo)*int64(size)); err != nil {
+	if _, err := x.f.ReadAt(b, int64(from)*int64(size)); err != nil {
 		return nil, fmt.Errorf("read id index %s: %w", x.name, err)
 	}
-	return b, nil
+	if x.sums != nil {
+		sums := x.sums[from/idBlock*4:]
+		for block := range slices.Chunk(b, idBlock*size) {
+			if crc32.Checksum(block, castagnoli) != binary.LittleEndian.Uint32(sums) {
+				return nil, fmt.Errorf("read id index %s: entries near %d have another checksum than the file says", x.name, lo)
+			}
+			sums = sums[4:]
+		}
+	}
+	return b[int(lo-from)*size : int(hi-from)*size], nil
 }
 
 func keyOf(b []byte) Key { return Key{binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])} }

@@ -170,6 +170,76 @@ func TestOpenIDsRefusesDamage(t *testing.T) {
 	}
 }
 
+// TestIDIndexSaysNothingWrongOfADamagedFile flips a bit in each byte: whoever reads an
+// entry gets it as it was written, or an error.
+func TestIDIndexSaysNothingWrongOfADamagedFile(t *testing.T) {
+	dir := t.TempDir()
+	es := testEntries(40)
+	f := writeIDs(t, dir, "good.ids", es)
+	good, err := os.ReadFile(filepath.Join(dir, f.Path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := range good {
+		bad := bytes.Clone(good)
+		bad[at] ^= 1 << (at % 8)
+		if err := os.WriteFile(filepath.Join(dir, "bad.ids"), bad, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if !refusedOrRight(t, dir, es) && (at < len(good)-idFooterSize+idFooterSums+8 || at >= len(good)-len(idMagic)) {
+			t.Errorf("byte %d of %d: nobody sees that it changed", at, len(good))
+		}
+	}
+}
+
+// refusedOrRight tells whether the damaged file was refused at some time.
+func refusedOrRight(t *testing.T, dir string, es []Entry) (refused bool) {
+	x, err := OpenIDs(dir, "bad.ids")
+	if err != nil {
+		return true
+	}
+	defer x.Close()
+	var buf []byte
+	for i := range es {
+		got, ok, err := x.Lookup(es[i].Key, &buf)
+		if err != nil {
+			refused = true
+		} else if !ok || got != es[i] {
+			t.Errorf("entry %d is %+v (%v), want %+v", i, got, ok, es[i])
+		}
+	}
+	return refused
+}
+
+// TestOpenIDsReadsVersion2 reads a file without checksums.
+func TestOpenIDsReadsVersion2(t *testing.T) {
+	dir := t.TempDir()
+	es := testEntries(100)
+	f := writeIDs(t, dir, "3.ids", es)
+	b, err := os.ReadFile(filepath.Join(dir, f.Path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	foot := bytes.Clone(b[len(b)-idFooterSize:])
+	clear(foot[idFooterSums:])
+	foot = append(foot[:idFooterSize-len(idMagic2)], idMagic2...)
+	b = append(b[:len(b)-idFooterSize-4*4], foot...) // 100 entries have 4 checksums
+	if err := os.WriteFile(filepath.Join(dir, "2.ids"), b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	x, err := OpenIDs(dir, "2.ids")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	var buf []byte
+	for i := range es {
+		if got, ok, err := x.Lookup(es[i].Key, &buf); err != nil || !ok || got != es[i] {
+			t.Errorf("entry %d is %+v (%v %v), want %+v", i, got, ok, err, es[i])
+		}
+	}
+}
+
 func BenchmarkIDLookup(b *testing.B) {
 	dir := b.TempDir()
 	es := testEntries(1_000_000)
