@@ -36,7 +36,7 @@ race:
 
 slow: crash soak ## the suites that take long; run them before a release
 
-crash: build ## kill an import at many moments and look what is left
+crash: build ## kill imports and servers at many moments, damage files, fill disks, and look what is left
 	FHIRLAKE_BIN=$(CURDIR)/$(BIN) $(GO) test -tags slow -run Crash -count 1 -timeout 60m ./cmd/fhirlake
 
 soak: build ## big inputs: memory and rate must hold

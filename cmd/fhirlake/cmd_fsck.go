@@ -7,7 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fhirlake/fhirlake/store/delta"
 	"github.com/fhirlake/fhirlake/store/fsck"
+	lakes "github.com/fhirlake/fhirlake/store/lake"
 )
 
 func newFsckCommand(g *globals) *cobra.Command {
@@ -16,7 +18,8 @@ func newFsckCommand(g *globals) *cobra.Command {
 		Short: "Check every file, checksum, count and index of the root",
 		Long: `Fsck reads everything below the root and compares it with the manifests: sizes
 and checksums, rows of Parquet and resources files, id indexes, superseded rows,
-the catalog. It changes nothing and works beside a running owner.
+the delta with its tables and logs, the catalog. It changes nothing and works beside
+a running owner.
 
 Leftovers of a crashed job are named but do no harm; the exit code is 1 only when
 something is damaged. --datastore limits the check to one data store.`,
@@ -54,8 +57,20 @@ var fsckWork = work[string, *fsck.Report]{
 			}
 			id = d.ID
 		}
-		return fsck.Root(ctx, l.root, l.catalog, id)
+		return fsck.Root(ctx, l.root, l.catalog, id, l.openDelta)
 	},
+}
+
+// openDelta gives the delta of a data store that this process has open.
+func (l *lake) openDelta(id string) (d *delta.Store) {
+	if l.stores != nil {
+		l.stores.Each(func(open string, lake *lakes.Lake) {
+			if open == id {
+				d = lake.Delta()
+			}
+		})
+	}
+	return d
 }
 
 func (g *globals) showFindings(out io.Writer, rep *fsck.Report) error {
@@ -68,8 +83,8 @@ func (g *globals) showFindings(out io.Writer, rep *fsck.Report) error {
 	for _, f := range rep.Findings {
 		fmt.Fprintln(out, f)
 	}
-	_, err := fmt.Fprintf(out, "%d data stores, %s files, %s, %s rows: %s\n", rep.DataStores,
-		formatCount(int64(rep.Files)), formatBytes(rep.Bytes), formatCount(rep.Rows), verdict(rep))
+	_, err := fmt.Fprintf(out, "%d data stores, %s files, %s, %s rows, %s versions in deltas: %s\n", rep.DataStores,
+		formatCount(int64(rep.Files)), formatBytes(rep.Bytes), formatCount(rep.Rows), formatCount(rep.Versions), verdict(rep))
 	return err
 }
 

@@ -21,3 +21,8 @@ func TestCrashSuiteOfManyClients(t *testing.T) {
 	}
 	oneCreateWins(t, 64, 100)
 }
+
+// TestCrashSuiteOfDamage damages files at many places.
+func TestCrashSuiteOfDamage(t *testing.T) {
+	damageFiles(t, 24, true)
+}

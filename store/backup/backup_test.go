@@ -179,7 +179,7 @@ func TestBackupWhileOthersWrite(t *testing.T) {
 			again.expect(fmt.Sprintf("%d-%d", w, i+1))
 		}
 	}
-	rep, err := fsck.Root(t.Context(), again.root, again.catalog, "")
+	rep, err := fsck.Root(t.Context(), again.root, again.catalog, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

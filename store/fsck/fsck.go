@@ -19,6 +19,7 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/file"
 
 	"github.com/fhirlake/fhirlake/store/catalog"
+	"github.com/fhirlake/fhirlake/store/delta"
 	"github.com/fhirlake/fhirlake/store/root"
 	"github.com/fhirlake/fhirlake/store/snapshot"
 )
@@ -26,10 +27,12 @@ import (
 // Severity tells harm from harmless.
 type Severity string
 
-// The severities. A leftover is what a crash leaves and the next owner sweeps.
+// The severities. A leftover is what a crash leaves and the next owner sweeps; what is
+// unchecked belongs to a process that uses it now.
 const (
-	Damage   Severity = "damage"
-	Leftover Severity = "leftover"
+	Damage    Severity = "damage"
+	Leftover  Severity = "leftover"
+	Unchecked Severity = "unchecked"
 )
 
 // Finding is one thing that is not as it should be.
@@ -53,7 +56,8 @@ type Report struct {
 	DataStores int       `json:"dataStores"`
 	Files      int       `json:"files"`
 	Bytes      int64     `json:"bytes"`
-	Rows       int64     `json:"rows"`
+	Rows       int64     `json:"rows"`     // current ones of the snapshots
+	Versions   int64     `json:"versions"` // of the deltas
 	Findings   []Finding `json:"findings"`
 }
 
@@ -86,8 +90,10 @@ func (r *Report) compare(path, what string, found, expected int64, by string) {
 }
 
 // Root checks the catalog and all data stores of a root, or the one whose id is
-// given. An error means that the check itself could not go on.
-func Root(ctx context.Context, r *root.Root, c *catalog.Catalog, id string) (*Report, error) {
+// given. open gives the delta of a data store that this process has open, nil for
+// another one; open itself is nil when there are none. An error means that the check
+// itself could not go on.
+func Root(ctx context.Context, r *root.Root, c *catalog.Catalog, id string, open func(id string) *delta.Store) (*Report, error) {
 	rep := &Report{Findings: []Finding{}} // an empty list in JSON, not null
 	known := map[string]bool{}
 	for _, dir := range c.Dirs() {
@@ -113,6 +119,13 @@ func Root(ctx context.Context, r *root.Root, c *catalog.Catalog, id string) (*Re
 		}
 		one, err := Store(ctx, s)
 		if err != nil {
+			return nil, err
+		}
+		var own *delta.Store
+		if open != nil {
+			own = open(f.Name())
+		}
+		if err := one.delta(ctx, r.DatastoreDir(f.Name()), own); err != nil {
 			return nil, err
 		}
 		rep.add(one, "datastores/"+f.Name()+"/")
@@ -150,7 +163,7 @@ func (r *Report) lastSnapshot(rt *root.Root, c *catalog.Catalog, id string) {
 }
 
 func (r *Report) add(o *Report, prefix string) {
-	r.Files, r.Bytes, r.Rows = r.Files+o.Files, r.Bytes+o.Bytes, r.Rows+o.Rows
+	r.Files, r.Bytes, r.Rows, r.Versions = r.Files+o.Files, r.Bytes+o.Bytes, r.Rows+o.Rows, r.Versions+o.Versions
 	for _, f := range o.Findings {
 		f.Path = prefix + f.Path
 		r.Findings = append(r.Findings, f)

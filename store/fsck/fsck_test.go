@@ -153,7 +153,7 @@ func lake(t *testing.T, n counts, annotations ...string) (*root.Root, *catalog.C
 
 func check(t *testing.T, r *root.Root, c *catalog.Catalog) *fsck.Report {
 	t.Helper()
-	rep, err := fsck.Root(context.Background(), r, c, "")
+	rep, err := fsck.Root(context.Background(), r, c, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
