@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -129,6 +130,15 @@ func seenInOrder(t *testing.T, clients, each, resources int) {
 		all   sync.WaitGroup
 		start = time.Now()
 	)
+	var done atomic.Bool
+	var behind sync.WaitGroup
+	behind.Go(func() { // what they write moves from delta to snapshot meanwhile
+		c := repeated("compact")(r)
+		for !done.Load() {
+			c.run(&done)
+		}
+		t.Log(c)
+	})
 	for c := range clients {
 		all.Go(func() {
 			rng := rand.New(rand.NewPCG(uint64(c), 3))
@@ -165,6 +175,8 @@ func seenInOrder(t *testing.T, clients, each, resources int) {
 		})
 	}
 	all.Wait()
+	done.Store(true)
+	behind.Wait()
 	if err := s.stop(syscall.SIGTERM); err != nil {
 		t.Errorf("the server ended with %v\n%s", err, s.log)
 	}

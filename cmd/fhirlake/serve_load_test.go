@@ -40,7 +40,7 @@ const writers = 8
 // TestKillUnderLoadWithCommands does it while commands work beside the clients.
 func TestKillUnderLoadWithCommands(t *testing.T) {
 	t.Parallel()
-	underLoad(t, 2, (*server).kill, newImporter, repeated("fsck"))
+	underLoad(t, 2, (*server).kill, newImporter, repeated("fsck"), repeated("compact"))
 }
 
 // underLoad starts a server, lets clients write and commands work, ends it, and looks at

@@ -11,7 +11,7 @@ func TestCrashOfServersAgainAndAgain(t *testing.T) {
 
 // TestCrashOfServersBesideCommands kills servers while commands import and check.
 func TestCrashOfServersBesideCommands(t *testing.T) {
-	underLoad(t, 40, (*server).kill, newImporter, repeated("fsck"))
+	underLoad(t, 40, (*server).kill, newImporter, repeated("fsck"), repeated("compact"))
 }
 
 // TestCrashSuiteOfManyClients looks at longer histories than the normal suite does.
