@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -35,10 +36,10 @@ type Options struct {
 	Store    *snapshot.Store
 	Manifest *snapshot.Manifest
 	// Hidden has rows, by segment ordinal, that are left out as superseded ones are, and
-	// Added has Parquet files, by resource type, with rows that the views have besides:
-	// what was written since the manifest was published. The bitmaps are not changed.
+	// Added has rows that the views have besides: what was written since the manifest
+	// was published. Neither is changed, here or by the caller.
 	Hidden map[uint32]*roaring.Bitmap
-	Added  map[string][]string
+	Added  []Layer
 	// MemoryLimit is in bytes; 0 means 1 GiB. DuckDB's own default would be
 	// most of the machine.
 	MemoryLimit int64
@@ -51,6 +52,28 @@ type Options struct {
 	Timeout   time.Duration // of a query; 0: none but the context's
 }
 
+// Layer is segments that no manifest names, in a folder that is laid out as a data
+// store's is.
+type Layer struct {
+	Dir      string
+	Segments []snapshot.Segment
+	Hidden   map[uint32]*roaring.Bitmap // rows that are left out, by ordinal in this layer
+}
+
+// segment is one that the views read: of the manifest, or of a layer.
+type segment struct {
+	*snapshot.Segment
+	dir    string
+	hidden *roaring.Bitmap // nil for none
+}
+
+func (s *segment) path(f *snapshot.File) string {
+	return filepath.Join(s.dir, filepath.FromSlash(f.Path))
+}
+
+// issues is where the issues of its rows lie.
+func (s *segment) issues() string { return s.path(&s.Annotation(snapshot.Issues).File) }
+
 // DB answers queries over one manifest. It is safe for concurrent use.
 type DB struct {
 	o      Options
@@ -59,9 +82,9 @@ type DB struct {
 
 	mu    sync.Mutex // guards made, and the making of views
 	made  map[string]viewState
-	types map[string][]*snapshot.Segment // with current rows
+	types map[string][]*segment // with current rows
 
-	flawed []*snapshot.Segment // with current rows, and issues of some of their rows
+	flawed []*segment // with current rows, and issues of some of their rows
 
 	resultMu sync.Mutex // one result file at a time
 }
@@ -82,12 +105,17 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open DuckDB: %w", err)
 	}
-	d := &DB{o: o, db: sql.OpenDB(c), made: map[string]viewState{}, types: map[string][]*snapshot.Segment{}}
+	d := &DB{o: o, db: sql.OpenDB(c), made: map[string]viewState{}, types: map[string][]*segment{}}
 	for i := range o.Manifest.Segments {
 		if s := &o.Manifest.Segments[i]; s.Current > 0 {
-			d.types[s.ResourceType] = append(d.types[s.ResourceType], s)
-			if s.Annotation(snapshot.Issues) != nil {
-				d.flawed = append(d.flawed, s)
+			d.add(&segment{s, o.Store.Dir(), o.Hidden[s.Ordinal]})
+		}
+	}
+	for _, l := range o.Added {
+		for i := range l.Segments {
+			s := &segment{&l.Segments[i], l.Dir, l.Hidden[l.Segments[i].Ordinal]}
+			if s.hidden == nil || s.hidden.GetCardinality() < uint64(s.Rows) {
+				d.add(s)
 			}
 		}
 	}
@@ -99,6 +127,13 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		return nil, fmt.Errorf("open DuckDB: %w", err)
 	}
 	return d, nil
+}
+
+func (d *DB) add(s *segment) {
+	d.types[s.ResourceType] = append(d.types[s.ResourceType], s)
+	if s.Annotation(snapshot.Issues) != nil {
+		d.flawed = append(d.flawed, s)
+	}
 }
 
 // maxAllowedPaths is how many files are allowed one by one. DuckDB takes some
@@ -126,13 +161,10 @@ func (d *DB) sandbox() string {
 	set("autoinstall_known_extensions", "false")
 	set("autoload_known_extensions", "false")
 	set("allow_community_extensions", "false")
-	files := d.files()
+	files := d.files("")
 	if len(files) > maxAllowedPaths {
 		set("allowed_directories", "["+quote(filepath.Join(d.o.Store.Dir(), "files")+string(filepath.Separator))+"]")
-		files = nil
-		for _, added := range d.o.Added {
-			files = append(files, added...)
-		}
+		files = d.files(d.o.Store.Dir())
 	}
 	b.WriteString("SET allowed_paths=[")
 	for _, f := range files {
@@ -148,19 +180,20 @@ func (d *DB) sandbox() string {
 	return b.String()
 }
 
-// files gives the files that the views read.
-func (d *DB) files() []string {
+// files gives the files that the views read, but for those of the folder without.
+func (d *DB) files(without string) []string {
 	var all []string
 	for _, segments := range d.types {
 		for _, s := range segments {
-			all = append(all, d.o.Store.Path(&s.Columns))
+			if s.dir != without {
+				all = append(all, s.path(&s.Columns))
+			}
 		}
 	}
-	for _, files := range d.o.Added {
-		all = append(all, files...)
-	}
 	for _, s := range d.flawed {
-		all = append(all, d.issuesPath(s))
+		if s.dir != without {
+			all = append(all, s.issues())
+		}
 	}
 	return all
 }
@@ -169,16 +202,15 @@ func (d *DB) files() []string {
 func (d *DB) Close() error { return d.db.Close() }
 
 // gone gives the rows of a segment that are not current; nil for none.
-func (d *DB) gone(s *snapshot.Segment) (*roaring.Bitmap, error) {
-	rows, err := d.o.Store.Superseded(s)
-	hidden := d.o.Hidden[s.Ordinal]
-	if err != nil || hidden == nil || hidden.IsEmpty() {
+func (d *DB) gone(s *segment) (*roaring.Bitmap, error) {
+	rows, err := d.o.Store.Superseded(s.Segment)
+	if err != nil || s.hidden == nil || s.hidden.IsEmpty() {
 		return rows, err
 	}
 	if rows == nil {
 		rows = roaring.New()
 	}
-	rows.Or(hidden)
+	rows.Or(s.hidden)
 	if int64(rows.Maximum()) >= s.Rows {
 		return nil, fmt.Errorf("row %d of segment %d is to be hidden, which has %d rows", rows.Maximum(), s.Ordinal, s.Rows)
 	}
@@ -186,13 +218,10 @@ func (d *DB) gone(s *snapshot.Segment) (*roaring.Bitmap, error) {
 }
 
 // hasGone tells whether any row of some segments is not current.
-func (d *DB) hasGone(segments []*snapshot.Segment) bool {
-	for _, s := range segments {
-		if hidden := d.o.Hidden[s.Ordinal]; s.Superseded != nil || hidden != nil && !hidden.IsEmpty() {
-			return true
-		}
-	}
-	return false
+func hasGone(segments []*segment) bool {
+	return slices.ContainsFunc(segments, func(s *segment) bool {
+		return s.Superseded != nil || s.hidden != nil && !s.hidden.IsEmpty()
+	})
 }
 
 // quote makes an SQL string literal, ident an SQL identifier.

@@ -55,6 +55,31 @@ func (l *lake) publish(superseded map[uint32][]uint32, segments ...segment) {
 	}
 	release()
 	b := snapshot.NewBuilder(l.store.Dir(), m, func() string { l.n++; return fmt.Sprintf("u-%d", l.n) })
+	l.build(b, segments)
+	o := snapshot.PublishOptions{Now: time.Unix(0, 0), Superseded: map[uint32]*roaring.Bitmap{}}
+	for n, rows := range superseded {
+		o.Superseded[n] = roaring.BitmapOf(rows...)
+	}
+	if _, err := l.store.Publish(b, o); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// layer makes segments that no manifest names.
+func (l *lake) layer(segments ...segment) duck.Layer {
+	l.t.Helper()
+	dir := l.t.TempDir()
+	b := snapshot.NewBuilder(dir, &snapshot.Manifest{}, func() string { l.n++; return fmt.Sprintf("u-%d", l.n) })
+	l.build(b, segments)
+	y := duck.Layer{Dir: dir}
+	for _, s := range b.Segments() {
+		y.Segments = append(y.Segments, s.Segment)
+	}
+	return y
+}
+
+func (l *lake) build(b *snapshot.Builder, segments []segment) {
+	l.t.Helper()
 	for _, in := range segments {
 		s := b.Open(in.resourceType)
 		b.Roll(in.resourceType)
@@ -79,13 +104,6 @@ func (l *lake) publish(superseded map[uint32][]uint32, segments ...segment) {
 				l.t.Fatal(err)
 			}
 		}
-	}
-	o := snapshot.PublishOptions{Now: time.Unix(0, 0), Superseded: map[uint32]*roaring.Bitmap{}}
-	for n, rows := range superseded {
-		o.Superseded[n] = roaring.BitmapOf(rows...)
-	}
-	if _, err := l.store.Publish(b, o); err != nil {
-		l.t.Fatal(err)
 	}
 }
 
@@ -162,26 +180,22 @@ func TestViews(t *testing.T) {
 // one of a type that the snapshot does not have.
 func TestViewsShowWhatWasWrittenSince(t *testing.T) {
 	l := patients(t)
-	dir := t.TempDir()
-	file := func(name, query string) []string {
-		t.Helper()
-		name = filepath.Join(dir, name+".parquet")
-		if _, err := l.raw.Exec("COPY (" + query + ") TO '" + name + "' (FORMAT parquet)"); err != nil {
-			t.Fatal(err)
-		}
-		return []string{name}
-	}
+	older := l.layer(
+		segment{"Patient", `SELECT 'Patient' AS "resourceType", 'pat-' || i AS id, {'versionId': '2'} AS meta FROM range(2) t(i)`},
+		segment{"Account", `SELECT 'Account' AS "resourceType", 'acc-1' AS id`})
+	older.Hidden = map[uint32]*roaring.Bitmap{0: roaring.BitmapOf(0), 1: roaring.BitmapOf(0)}
+	newer := l.layer(
+		segment{"Patient", `SELECT 'Patient' AS "resourceType", 'pat-0' AS id, {'versionId': '3'} AS meta, 'de' AS language`},
+		segment{"Device", `SELECT 'Device' AS "resourceType", 'dev-1' AS id`})
 	d := l.open(func(o *duck.Options) {
-		o.Hidden = map[uint32]*roaring.Bitmap{0: roaring.BitmapOf(0), 1: roaring.BitmapOf(0, 2)}
-		o.Added = map[string][]string{
-			"Patient": file("p", `SELECT 'Patient' AS "resourceType", 'pat-0' AS id, {'versionId': '2'} AS meta, 'de' AS language`),
-			"Device":  file("d", `SELECT 'Device' AS "resourceType", 'dev-1' AS id`),
-		}
+		o.Hidden = map[uint32]*roaring.Bitmap{0: roaring.BitmapOf(0), 1: roaring.BitmapOf(0, 2), 3: roaring.BitmapOf(1)}
+		o.Added = []duck.Layer{older, newer}
 	})
 	for query, want := range map[string]string{
-		`SELECT id, meta.versionId v, language FROM Patient ORDER BY id`: "id,v,language\npat-0,2,de\npat-1,2,\npat-2,1,\npat-3,2,\npat-4,1,\n",
+		`SELECT id, meta.versionId v, language FROM Patient ORDER BY id`: "id,v,language\npat-0,3,de\npat-1,2,\npat-2,1,\npat-3,2,\npat-4,1,\n",
 		`SELECT id FROM Observation`:                                     "id\nobs-1\n",
 		`SELECT id FROM Device`:                                          "id\ndev-1\n",
+		`SELECT count(*) AS n FROM Account WHERE status = 'active'`:      "n\n0\n",
 	} {
 		if diff := cmp.Diff(want, csv(t, d, query)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", query, diff)

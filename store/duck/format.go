@@ -301,21 +301,31 @@ func (d *DB) WriteParquet(ctx context.Context, w io.Writer, query string) error 
 	if s.explain {
 		return &Error{Message: "EXPLAIN has no Parquet form"}
 	}
-	d.resultMu.Lock()
-	defer d.resultMu.Unlock()
-	defer os.Remove(d.result)
-	_, err = d.db.ExecContext(ctx, "COPY "+wrapped("FROM "+wrapped(s.text))+" TO "+quote(d.result)+
-		" (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false)")
+	f, err := d.copyOut(ctx, s)
 	if err != nil {
-		return explain(ctx, err)
-	}
-	f, err := os.Open(d.result)
-	if err != nil {
-		return fmt.Errorf("write Parquet: %w", err)
+		return err
 	}
 	defer f.Close()
 	if _, err := io.Copy(w, f); err != nil {
 		return fmt.Errorf("write Parquet: %w", err)
 	}
 	return nil
+}
+
+// copyOut has DuckDB write the result of a query and gives the file, which has lost its
+// name already: the next result need not wait until this one was sent.
+func (d *DB) copyOut(ctx context.Context, s *statement) (*os.File, error) {
+	d.resultMu.Lock()
+	defer d.resultMu.Unlock()
+	defer os.Remove(d.result)
+	_, err := d.db.ExecContext(ctx, "COPY "+wrapped("FROM "+wrapped(s.text))+" TO "+quote(d.result)+
+		" (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false)")
+	if err != nil {
+		return nil, explain(ctx, err)
+	}
+	f, err := os.Open(d.result)
+	if err != nil {
+		return nil, fmt.Errorf("write Parquet: %w", err)
+	}
+	return f, nil
 }

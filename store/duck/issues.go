@@ -3,8 +3,6 @@ package duck
 import (
 	"context"
 	"strings"
-
-	"github.com/fhirlake/fhirlake/store/snapshot"
 )
 
 // issuesView is the name of the view of what validation found in the current
@@ -24,9 +22,9 @@ var issueColumns = [][2]string{
 
 // makeIssuesView makes the view of the issues of all types.
 func (d *DB) makeIssuesView(ctx context.Context) error {
-	dirty := d.hasGone(d.flawed)
+	dirty := hasGone(d.flawed)
 	if dirty {
-		path := func(_ int, s *snapshot.Segment) any { return d.issuesPath(s) }
+		path := func(_ int, s *segment) any { return s.issues() }
 		if err := d.loadBitmaps(ctx, issuesView, "VARCHAR", d.flawed, path); err != nil {
 			return err
 		}
@@ -51,7 +49,7 @@ func (d *DB) issuesText(dirty bool) string {
 	}
 	b.WriteString("read_json([")
 	for _, s := range d.flawed {
-		b.WriteString(quote(d.issuesPath(s)) + ",")
+		b.WriteString(quote(s.issues()) + ",")
 	}
 	b.WriteString("], format='newline_delimited', compression='zstd', filename=true, hive_partitioning=false, " +
 		`columns={row: 'UINTEGER', "resourceType": 'VARCHAR', id: 'VARCHAR', "versionId": 'VARCHAR', data: ` + quote(issuesType()) + "}) AS t")
@@ -70,9 +68,4 @@ func issuesType() string {
 		fields = append(fields, ident(c[1])+" VARCHAR")
 	}
 	return "STRUCT(" + strings.Join(fields, ", ") + ")[]"
-}
-
-// issuesPath is where the issues of a segment lie.
-func (d *DB) issuesPath(s *snapshot.Segment) string {
-	return d.o.Store.Path(&s.Annotation(snapshot.Issues).File)
 }

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/fhirlake/fhirlake/fhir/r4"
-	"github.com/fhirlake/fhirlake/store/snapshot"
 )
 
 // catalogWords are what a query has that looks at the list of tables: such a
@@ -61,7 +60,7 @@ func (d *DB) needViews(ctx context.Context, query string) error {
 	}
 	for _, id := range r4.ResourceTypes() {
 		name := id.String()
-		err := need(name, len(d.types[name])+len(d.o.Added[name]) > 0, func(want viewState) error { return d.makeView(ctx, id, name, want) })
+		err := need(name, len(d.types[name]) > 0, func(want viewState) error { return d.makeView(ctx, id, name, want) })
 		if err != nil {
 			return err
 		}
@@ -71,32 +70,29 @@ func (d *DB) needViews(ctx context.Context, query string) error {
 
 func (d *DB) makeView(ctx context.Context, id r4.TypeID, name string, want viewState) error {
 	segments := d.types[name]
-	if len(segments)+len(d.o.Added[name]) == 0 {
+	if len(segments) == 0 {
 		_, err := d.db.ExecContext(ctx, "CREATE OR REPLACE VIEW "+ident(name)+" AS "+emptyView(id, want == whole))
 		return err
 	}
-	dirty := d.hasGone(segments)
+	dirty := hasGone(segments)
 	if dirty {
 		// The virtual column file_index is the position in the list of files.
-		index := func(i int, _ *snapshot.Segment) any { return i }
+		index := func(i int, _ *segment) any { return i }
 		if err := d.loadBitmaps(ctx, name, "UBIGINT", segments, index); err != nil {
 			return err
 		}
 	}
-	_, err := d.db.ExecContext(ctx, "CREATE OR REPLACE VIEW "+ident(name)+" AS "+d.viewText(name, segments, dirty))
+	_, err := d.db.ExecContext(ctx, "CREATE OR REPLACE VIEW "+ident(name)+" AS "+viewText(name, segments, dirty))
 	return err
 }
 
 // viewText is the query of a view. file_index and file_row_number are virtual
 // columns of read_parquet: they can be asked for and are not in *.
-func (d *DB) viewText(name string, segments []*snapshot.Segment, dirty bool) string {
+func viewText(name string, segments []*segment, dirty bool) string {
 	var b strings.Builder
 	b.WriteString("SELECT t.* FROM read_parquet([")
 	for _, s := range segments {
-		b.WriteString(quote(d.o.Store.Path(&s.Columns)) + ",")
-	}
-	for _, f := range d.o.Added[name] {
-		b.WriteString(quote(f) + ",")
+		b.WriteString(quote(s.path(&s.Columns)) + ",")
 	}
 	// Without union_by_name DuckDB drops in silence what the first file has
 	// not; hive_partitioning would make columns of a path with "=" in it.
@@ -112,7 +108,7 @@ func (d *DB) viewText(name string, segments []*snapshot.Segment, dirty bool) str
 // rows, one bit for each of its rows. A table with a line for each superseded
 // row takes 100 times the memory and is slower where rows are many
 // (docs/decisions/0013). key gives what the view knows a file by.
-func (d *DB) loadBitmaps(ctx context.Context, name, keyType string, segments []*snapshot.Segment, key func(int, *snapshot.Segment) any) error {
+func (d *DB) loadBitmaps(ctx context.Context, name, keyType string, segments []*segment, key func(int, *segment) any) error {
 	table := "fhirlake." + ident(name)
 	if _, err := d.db.ExecContext(ctx, "CREATE OR REPLACE TABLE "+table+" (file "+keyType+", bits BIT)"); err != nil {
 		return err

@@ -1,6 +1,9 @@
 package lake
 
 import (
+	"fmt"
+	"sync"
+
 	"github.com/fhirlake/fhirlake/store/delta"
 	"github.com/fhirlake/fhirlake/store/snapshot"
 )
@@ -24,6 +27,17 @@ func (l *Lake) View() (*View, error) {
 	}
 	return &View{v: v, delta: snap}, nil
 }
+
+// Hold keeps the snapshot part of the state until release is called, also after Close:
+// who has seen the changes and still reads files needs the delta no more, and what
+// compaction drops from it is not kept on disk for his sake.
+func (w *View) Hold() (release func()) {
+	w.v.users.Add(1) // it is not closed: w uses it
+	return sync.OnceFunc(w.v.done)
+}
+
+// Seq is the last commit of the state.
+func (w *View) Seq() uint64 { return w.delta.Seq() }
 
 // Close lets the state go.
 func (w *View) Close() error {
@@ -57,16 +71,47 @@ func (w *View) Changes(f func(*Change) error) error {
 			continue // an older version
 		}
 		last = e.Key
-		s, found, err := w.v.latest(e.Key)
-		if err != nil {
-			return err
-		}
-		if found && s.Version >= e.Number {
-			continue // an import has overtaken it, or it is folded in
-		}
-		if err := f(&Change{Entry: *e, Replaced: s.Address, HasRow: found && !s.Deleted}); err != nil {
+		if err := w.change(e, f); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// ChangesAfter is Changes of the resources that were written after a commit, in the order
+// of their last commits. Commits that left the delta are not among them: the commit must
+// be one of a View of the same manifest.
+func (w *View) ChangesAfter(seq uint64, f func(*Change) error) error {
+	var buf []byte
+	for c, err := range w.delta.Changes(delta.Range{After: seq}) {
+		if err != nil {
+			return err
+		}
+		e, ok, err := w.delta.Latest(c.Type, c.ID, buf[:0])
+		if err == nil && !ok {
+			err = fmt.Errorf("read changes: a %s that was written is missing", c.Type)
+		}
+		if err != nil {
+			return err
+		}
+		if e.Seq != c.Seq {
+			continue // it is written again, later
+		}
+		if err := w.change(&e, f); err != nil {
+			return err
+		}
+		if cap(e.JSON) <= keepText {
+			buf = e.JSON
+		}
+	}
+	return nil
+}
+
+// change calls f when e is the current version of its resource.
+func (w *View) change(e *delta.Entry, f func(*Change) error) error {
+	s, found, err := w.v.latest(e.Key)
+	if err != nil || found && s.Version >= e.Number {
+		return err // an import has overtaken it, or it is folded in
+	}
+	return f(&Change{Entry: *e, Replaced: s.Address, HasRow: found && !s.Deleted})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -240,6 +241,33 @@ func (m *model) sameList(want, got []known) {
 	}
 }
 
+func changeText(c *Change) string {
+	return fmt.Sprintf("%d %s/%s/%d %s %v %v %s", c.Seq, c.Type, c.ID, c.Number, c.Method, c.Replaced, c.HasRow, c.JSON)
+}
+
+// checkChangesAfter asks for the last changes alone. All are known by the Seq of their
+// commits.
+func (m *model) checkChangesAfter(w *View, all map[uint64]string) {
+	m.t.Helper()
+	after := w.delta.Dropped() + uint64(m.rng.IntN(int(w.Seq()-w.delta.Dropped())+1))
+	var want, got []string
+	for _, seq := range slices.Sorted(maps.Keys(all)) {
+		if seq > after {
+			want = append(want, all[seq])
+		}
+	}
+	err := w.ChangesAfter(after, func(c *Change) error {
+		got = append(got, changeText(c))
+		return nil
+	})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		m.t.Fatalf("changes after %d (-want +got):\n%s", after, diff)
+	}
+}
+
 func byName(a, b known) int { return strings.Compare(a.name(), b.name()) }
 
 func (m *model) checkTimelines(all []known) {
@@ -286,7 +314,9 @@ func (m *model) checkChanges() {
 	defer w.Close()
 	current := map[string]string{}
 	hidden := map[[2]uint32]bool{}
+	bySeq := map[uint64]string{}
 	err = w.Changes(func(c *Change) error {
+		bySeq[c.Seq] = changeText(c)
 		if c.Method != delta.Delete {
 			current[c.Type.String()+"/"+c.ID] = string(c.JSON)
 		}
@@ -298,6 +328,7 @@ func (m *model) checkChanges() {
 	if err != nil {
 		m.t.Fatal(err)
 	}
+	m.checkChangesAfter(w, bySeq)
 	for i := range w.Manifest().Segments {
 		seg := &w.Manifest().Segments[i]
 		superseded, err := m.l.Snapshot().Superseded(seg)

@@ -100,3 +100,45 @@ func TestReadsOfWhatIsInMemoryHardlyAllocate(t *testing.T) {
 		}
 	}
 }
+
+// TestAHeldSnapshotKeepsItsFiles lets the delta of a view go and keeps the snapshot.
+func TestAHeldSnapshotKeepsItsFiles(t *testing.T) {
+	l := openLake(t, t.TempDir(), newClock())
+	commitOne(t, l, put(r4.TypePatient, "a", 1))
+	fold(t, l)
+	w, err := l.View()
+	if err != nil {
+		t.Fatal(err)
+	}
+	release := w.Hold()
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	file := l.Snapshot().Path(&w.Manifest().Segments[0].Columns)
+	commitOne(t, l, put(r4.TypePatient, "a", 0))
+	commitOne(t, l, put(r4.TypePatient, "b", 1))
+	fold(t, l)
+	// Without a current row, the segment leaves the manifest.
+	if _, err := l.Snapshot().Publish(nil, snapshot.PublishOptions{Now: l.now()}); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Published(); err != nil {
+		t.Fatal(err)
+	}
+	there := func() bool {
+		t.Helper()
+		if _, err := l.Snapshot().Sweep(); err != nil {
+			t.Fatal(err)
+		}
+		_, err := os.Stat(file)
+		return err == nil
+	}
+	if !there() {
+		t.Error("a file of a manifest that is held was swept")
+	}
+	release()
+	release()
+	if there() {
+		t.Error("a file that nobody holds is still there")
+	}
+}
