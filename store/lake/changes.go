@@ -109,9 +109,12 @@ func (w *View) ChangesAfter(seq uint64, f func(*Change) error) error {
 
 // change calls f when e is the current version of its resource.
 func (w *View) change(e *delta.Entry, f func(*Change) error) error {
+	if e.Seq <= w.v.m.FoldedSeq {
+		return nil // the snapshot has it, or has erased it
+	}
 	s, found, err := w.v.latest(e.Key)
 	if err != nil || found && s.Version >= e.Number {
-		return err // an import has overtaken it, or it is folded in
+		return err // an import has overtaken it
 	}
 	return f(&Change{Entry: *e, Replaced: s.Address, HasRow: found && !s.Deleted})
 }

@@ -52,7 +52,7 @@ const (
 // CreateAnnotations opens a new annotations file of the segment for writing. number
 // tells files of one kind apart: the manifest's that will name it first.
 func (s *SegmentBuilder) CreateAnnotations(kind AnnotationKind, number int64, into *File) (*FileWriter, error) {
-	return CreateFile(s.b.dir, s.base()+fmt.Sprintf(".%d.%s%s", number, kind, annotationSuffix), into)
+	return s.create(s.base()+fmt.Sprintf(".%d.%s%s", number, kind, annotationSuffix), into)
 }
 
 // base is the path of the segment's files without what follows its id.

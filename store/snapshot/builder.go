@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strconv"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -29,12 +30,23 @@ type Builder struct {
 	next  uint32
 	open  map[string]*SegmentBuilder
 	all   []*SegmentBuilder
+
+	temporary bool
 }
 
 // NewBuilder makes a builder that adds to the state of base. newID gives the
 // UUIDs of new segments, in the order in which the input makes them.
 func NewBuilder(dir string, base *Manifest, newID func() string) *Builder {
 	return &Builder{dir: dir, newID: newID, next: base.NextSegment, open: map[string]*SegmentBuilder{}}
+}
+
+// NewTemporary makes a builder of segments that nobody publishes and that end with the
+// process at the latest: their files are not synced.
+func NewTemporary(dir string) *Builder {
+	n := 0
+	b := NewBuilder(dir, &Manifest{}, func() string { n++; return strconv.Itoa(n) })
+	b.temporary = true
+	return b
 }
 
 // Open gives the segment that takes the next rows of a resource type.
@@ -74,7 +86,15 @@ func (s *SegmentBuilder) Create(kind FileKind) (*FileWriter, error) {
 	if kind == ResourcesFile {
 		into = &s.Resources
 	}
-	return CreateFile(s.b.dir, rel, into)
+	return s.create(rel, into)
+}
+
+func (s *SegmentBuilder) create(rel string, into *File) (*FileWriter, error) {
+	w, err := CreateFile(s.b.dir, rel, into)
+	if err == nil {
+		w.temporary = s.b.temporary
+	}
+	return w, err
 }
 
 // FileWriter writes one new file of a data store, counting and checksumming its
@@ -87,6 +107,8 @@ type FileWriter struct {
 	rel  string
 	name string // on disk; empty after Abort
 	into *File
+
+	temporary bool // Close does not sync
 }
 
 // CreateFile makes the file at rel below dir, which must not exist, and its
@@ -114,14 +136,17 @@ func (w *FileWriter) Write(p []byte) (int, error) {
 // Offset is the number of bytes written so far.
 func (w *FileWriter) Offset() int64 { return w.n }
 
-// Close flushes, syncs and closes the file, and records what it holds.
+// Close flushes, syncs and closes the file, and records what it holds. A file of a
+// temporary builder is not synced.
 func (w *FileWriter) Close() error {
 	if w.f == nil {
 		return nil
 	}
 	err := w.w.Flush()
-	if e := w.f.Sync(); err == nil {
-		err = e
+	if !w.temporary {
+		if e := w.f.Sync(); err == nil {
+			err = e
+		}
 	}
 	if e := w.f.Close(); err == nil {
 		err = e
