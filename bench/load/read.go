@@ -43,20 +43,29 @@ func Read(ctx context.Context, o RequestOptions) (*RequestResult, error) {
 // a Patient and an Observation of it. Nothing is written twice.
 func Write(ctx context.Context, o RequestOptions) (*RequestResult, error) {
 	observations, patients := sampleResources()
+	create := creates()
 	return o.run(ctx, func(t target) []workload {
-		creates := make([][]byte, len(observations))
-		for i, b := range observations {
-			creates[i] = t.post("Observation", b)
-		}
 		bundles := make([][]byte, len(observations))
 		for i, b := range observations {
 			bundles[i] = t.post("", transaction(patients[i%len(patients)], b))
 		}
 		return []workload{
-			{"create", http.StatusCreated, func(n int64) []byte { return creates[n%int64(len(creates))] }},
+			create(t),
 			{"transaction of 2", http.StatusOK, func(n int64) []byte { return bundles[n%int64(len(bundles))] }},
 		}
 	})
+}
+
+// creates gives the workload of creates of an Observation.
+func creates() func(target) workload {
+	observations, _ := sampleResources()
+	return func(t target) workload {
+		requests := make([][]byte, len(observations))
+		for i, b := range observations {
+			requests[i] = t.post("Observation", b)
+		}
+		return workload{"create", http.StatusCreated, func(n int64) []byte { return requests[n%int64(len(requests))] }}
+	}
 }
 
 // run measures the workloads one after another, each with all numbers of clients.

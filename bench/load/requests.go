@@ -41,6 +41,20 @@ type workload struct {
 
 // measure has clients send requests, first some that do not count.
 func (t target) measure(ctx context.Context, w workload, clients int, warmUp, duration time.Duration) (RequestRun, error) {
+	begin := time.Now().Add(warmUp)
+	end := begin.Add(duration)
+	return t.run(ctx, w, clients, schedule{begin: begin, over: func(now time.Time) bool { return now.After(end) }})
+}
+
+// schedule is when clients send, and which of their requests count.
+type schedule struct {
+	begin time.Time                // answers before it do not count
+	over  func(now time.Time) bool // no more requests; called by many goroutines
+	pause time.Duration            // from one request of a client to its next; 0: none
+}
+
+// run has clients send requests. The rate is over the time until the last one was answered.
+func (t target) run(ctx context.Context, w workload, clients int, when schedule) (RequestRun, error) {
 	conns := make([]*conn, 0, clients)
 	defer func() {
 		for _, c := range conns {
@@ -55,18 +69,17 @@ func (t target) measure(ctx context.Context, w workload, clients int, warmUp, du
 		conns = append(conns, c)
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	begin := time.Now().Add(warmUp)
-	end := begin.Add(duration)
 	took := make([][]time.Duration, clients)
 	for i, c := range conns {
 		group.Go(func() (err error) {
-			took[i], err = c.send(ctx, w, int64(i), int64(clients), begin, end)
+			took[i], err = c.send(ctx, w, int64(i), int64(clients), when)
 			return err
 		})
 	}
 	if err := group.Wait(); err != nil {
 		return RequestRun{}, fmt.Errorf("%s: %w", w.operation, err)
 	}
+	duration := time.Since(when.begin)
 	all := slices.Concat(took...)
 	if len(all) == 0 {
 		return RequestRun{}, fmt.Errorf("%s: no request was answered in %s", w.operation, duration)
@@ -78,21 +91,26 @@ func (t target) measure(ctx context.Context, w workload, clients int, warmUp, du
 	return r, nil
 }
 
-// send sends every clients-th request until end and gives the times of those that were
-// answered between begin and end.
-func (c *conn) send(ctx context.Context, w workload, n, clients int64, begin, end time.Time) ([]time.Duration, error) {
+// send sends every clients-th request until it is over and gives the times of those that
+// count.
+func (c *conn) send(ctx context.Context, w workload, n, clients int64, when schedule) ([]time.Duration, error) {
 	took := make([]time.Duration, 0, 1<<16)
+	next := time.Now()
 	for ; ; n += clients {
 		request := w.next(n)
+		if when.pause > 0 {
+			time.Sleep(time.Until(next))
+			next = next.Add(when.pause)
+		}
 		start := time.Now()
-		if start.After(end) {
+		if when.over(start) {
 			return took, nil
 		}
 		if err := c.do(request, w.status); err != nil {
 			return nil, errors.Join(err, ctx.Err())
 		}
 		answered := time.Now()
-		if !answered.Before(begin) && !answered.After(end) {
+		if !answered.Before(when.begin) && !when.over(answered) {
 			took = append(took, answered.Sub(start))
 		}
 	}

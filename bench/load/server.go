@@ -22,6 +22,8 @@ type RequestOptions struct {
 	Seconds float64
 	WarmUp  float64 // seconds
 	Report  func(RequestRun)
+
+	files []string // inputs that an import has while something else is measured
 }
 
 // RequestResult is what came out.
@@ -37,10 +39,14 @@ type server struct {
 	cmd  *exec.Cmd
 	log  *os.File
 	base string // URL of the data store
+	root string
 }
 
 // serve imports the inputs, if there are any, and starts a server.
 func serve(ctx context.Context, o *RequestOptions, res *RequestResult) (*server, error) {
+	if err := os.MkdirAll(o.Work, 0o755); err != nil {
+		return nil, fmt.Errorf("start the server: %w", err)
+	}
 	root := filepath.Join(o.Work, "lake")
 	if len(o.Inputs) > 0 {
 		out, _, err := runProcess(ctx, o.Program, append([]string{"--root", root, "--json", "import", "--validation", "structure-only"}, o.Inputs...), 3)
@@ -59,7 +65,7 @@ func serve(ctx context.Context, o *RequestOptions, res *RequestResult) (*server,
 	if err != nil {
 		return nil, fmt.Errorf("start the server: %w", err)
 	}
-	s := &server{log: log}
+	s := &server{log: log, root: root}
 	s.cmd = exec.CommandContext(ctx, o.Program, append([]string{"--root", root, "--json", "serve", "--listen", "127.0.0.1:0"}, o.Args...)...)
 	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(os.Interrupt) }
 	s.cmd.Stderr = s.log

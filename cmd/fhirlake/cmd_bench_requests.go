@@ -94,11 +94,75 @@ Client and server share the machine. Times are those that the clients see.`,
 	return c
 }
 
-// runBenchRequests runs one of the two in a folder of its own. With populate, a
-// population takes the place of inputs that are not given.
+func newBenchMixedCommand(g *globals) *cobra.Command {
+	f := &requestFlags{}
+	c := &cobra.Command{
+		Use:   "mixed [flags] [INPUT...]",
+		Short: "Import and create over HTTP at the same time",
+		Long: `Measures creates of eight clients alone and while the server imports the inputs, and the
+import alone and while 500 creates a second come. Each measurement has a server and a
+root of its own, which are thrown away. An answer to a create means that it is on disk.
+
+Client, command and server share the machine.`,
+		Example: "  fhirlake bench mixed export/",
+		RunE: func(c *cobra.Command, args []string) error {
+			f.Inputs, f.Clients = args, []int{1}
+			var mixed *load.MixedResult
+			err := f.prepare(c, true, func(ctx context.Context, o load.RequestOptions) (err error) {
+				mixed, err = load.Mixed(ctx, o)
+				return err
+			})
+			switch {
+			case err != nil:
+				return err
+			case g.json:
+				return printJSON(c.OutOrStdout(), mixed)
+			}
+			return printMixed(c.OutOrStdout(), mixed)
+		},
+	}
+	fs := c.Flags()
+	fs.Float64Var(&f.Seconds, "seconds", 10, "length of the creates alone")
+	fs.Float64Var(&f.WarmUp, "warm-up", 1, "seconds of creates before that, which do not count")
+	fs.StringVar(&f.Work, "work", "", "folder for the temporary roots (default: the system's)")
+	fs.IntVar(&f.patients, "patients", 1000, "size of the population when there is no INPUT")
+	return c
+}
+
+func printMixed(out io.Writer, m *load.MixedResult) error {
+	_, err := fmt.Fprintf(out, "creates, 8 clients   %s/s alone, %s/s beside an import: %.2f\n"+
+		"import               %.0f MB/s alone, %.0f MB/s beside %s creates/s: %.2f\n",
+		formatCount(int64(m.CreatesAlone.RequestsPerSecond)), formatCount(int64(m.CreatesBesideAn.RequestsPerSecond)), m.CreateRatio,
+		m.ImportAlone.MegabytesPerSecond, m.ImportBesideWrites.MegabytesPerSecond,
+		formatCount(int64(m.ImportBesideWrites.CreatesPerSecond)), m.ImportRatio)
+	return err
+}
+
+// runBenchRequests runs one of the first two and prints what came out.
 func runBenchRequests(c *cobra.Command, g *globals, f *requestFlags, populate bool,
 	bench func(context.Context, load.RequestOptions) (*load.RequestResult, error),
 ) error {
+	f.Report = func(r load.RequestRun) {
+		fmt.Fprintf(c.ErrOrStderr(), "%s, %d clients: %s requests/s, p99 %.2f ms\n",
+			r.Operation, r.Clients, formatCount(int64(r.RequestsPerSecond)), r.Latency.P99)
+	}
+	var res *load.RequestResult
+	err := f.prepare(c, populate, func(ctx context.Context, o load.RequestOptions) (err error) {
+		res, err = bench(ctx, o)
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case g.json:
+		return printJSON(c.OutOrStdout(), res)
+	}
+	return printRequests(c.OutOrStdout(), res)
+}
+
+// prepare calls bench with a folder of its own. With populate, a population takes the
+// place of inputs that are not given.
+func (f *requestFlags) prepare(c *cobra.Command, populate bool, bench func(context.Context, load.RequestOptions) error) error {
 	if err := f.check(); err != nil {
 		return err
 	}
@@ -116,18 +180,7 @@ func runBenchRequests(c *cobra.Command, g *globals, f *requestFlags, populate bo
 			return err
 		}
 	}
-	f.Report = func(r load.RequestRun) {
-		fmt.Fprintf(c.ErrOrStderr(), "%s, %d clients: %s requests/s, p99 %.2f ms\n",
-			r.Operation, r.Clients, formatCount(int64(r.RequestsPerSecond)), r.Latency.P99)
-	}
-	res, err := bench(c.Context(), f.RequestOptions)
-	if err != nil {
-		return err
-	}
-	if g.json {
-		return printJSON(c.OutOrStdout(), res)
-	}
-	return printRequests(c.OutOrStdout(), res)
+	return bench(c.Context(), f.RequestOptions)
 }
 
 func printRequests(out io.Writer, res *load.RequestResult) error {

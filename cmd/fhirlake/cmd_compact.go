@@ -68,7 +68,7 @@ var compactWork = work[compactParams, compacted]{
 		stop := s.watch(func() progress { return progressOf(monitor.Figures()) })
 		defer stop()
 		res, err := l.compactor.Compact(ctx, d.ID, datastores.Request{
-			Whole: p.Whole, Memory: int64(p.Memory) / 4, Monitor: monitor,
+			Whole: p.Whole, Memory: int64(p.Memory) / 4, Workers: cores, Monitor: monitor,
 			Waiting: func() { s.note("waiting for another job to end") },
 		})
 		return compacted{res, time.Since(start).Seconds()}, err

@@ -155,6 +155,9 @@ var importWork = work[importParams, importDone]{
 		if err != nil {
 			return importDone{}, err
 		}
+		if p.Workers == 0 {
+			p.Workers = cores
+		}
 		if s.memory > 0 {
 			p.Memory = min(p.Memory, s.memory)
 		}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -23,6 +24,9 @@ import (
 // started is as near to the start of the process as Go code gets; rates count
 // from here.
 var started = time.Now()
+
+// cores is how many processors the process may use.
+var cores = runtime.GOMAXPROCS(0)
 
 // Exit codes, the same for every command.
 const (

@@ -94,7 +94,7 @@ func Import(ctx context.Context, o ImportOptions) (*ImportResult, error) {
 		o.NewID = randomUUID
 	}
 	// The source comes first: a wrong path is no job.
-	src, err := ndjson.Open(ctx, o.Inputs, ndjson.Options{Stdin: o.Stdin})
+	src, err := ndjson.Open(ctx, o.Inputs, ndjson.Options{Stdin: o.Stdin, Readers: o.Workers})
 	if err != nil {
 		return nil, err
 	}

@@ -67,7 +67,7 @@ type Request struct {
 	Whole   bool
 	Erase   []bulk.Resource
 	Memory  int64 // 0: that of the options
-	Workers int   // 0: as many as there are processors
+	Workers int   // 0: GOMAXPROCS
 	Waiting func()
 	Monitor *pipeline.Monitor
 }
