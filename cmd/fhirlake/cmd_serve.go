@@ -212,7 +212,7 @@ func (s *serving) run(ctx context.Context, l net.Listener, out io.Writer, g *glo
 		Token: s.token, Version: version, Operations: served(s.lake, int64(s.flags.memory)), Code: codeOf,
 	}))
 	s.lake.compactor = datastores.NewCompactor(s.lake.stores, datastores.CompactorOptions{
-		Age: s.flags.compactAge, Memory: int64(s.flags.memory) / 8, Log: s.log,
+		Age: s.flags.compactAge, Memory: int64(s.flags.memory) / 8, Log: s.log, Observe: meters.Compaction,
 	})
 	fhir := datastores.NewFHIR(s.lake.stores, s.lake.compactor)
 	s.lake.profilesChanged = fhir.ProfilesChanged

@@ -25,6 +25,8 @@ type CompactorOptions struct {
 	Interval time.Duration // between looks; 0: 5 seconds
 	Memory   int64         // bytes for what is in flight; 0: the pipeline's default
 	Log      *slog.Logger  // of what it does by itself; nil: nowhere
+	// Observe is told of every compaction that has ended; nil: nobody.
+	Observe func(took time.Duration, folded int64, err error)
 }
 
 func (o CompactorOptions) withDefaults() CompactorOptions {
@@ -90,10 +92,18 @@ func (c *Compactor) Compact(ctx context.Context, id string, r Request) (*bulk.Co
 	if r.Memory == 0 {
 		r.Memory = c.o.Memory
 	}
+	start := time.Now()
 	res, err := bulk.Compact(ctx, bulk.CompactOptions{
 		Lake: l, Retention: retentionOf(d), Whole: r.Whole, Erase: r.Erase, Kept: c.keptOf(id),
 		Memory: r.Memory, Workers: r.Workers, Monitor: r.Monitor,
 	})
+	if c.o.Observe != nil && ctx.Err() == nil {
+		folded := int64(0)
+		if res != nil {
+			folded = res.Folded
+		}
+		c.o.Observe(time.Since(start), folded, err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -30,6 +30,7 @@ type Metrics struct {
 	duration       *prometheus.HistogramVec
 	received, sent prometheus.Counter
 	imports        imports
+	compactions    compactions
 }
 
 // New makes the metrics of a process; all start at zero.
@@ -48,8 +49,10 @@ func New() *Metrics {
 		sent: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "fhirlake_response_bytes_total", Help: "Bytes of the bodies of answers.",
 		}),
+		compactions: newCompactions(),
 	}
 	m.registry.MustRegister(m.requests, m.duration, m.received, m.sent, &m.imports,
+		m.compactions.ended, m.compactions.folded, m.compactions.seconds,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -98,6 +98,18 @@ func TestImportsAddUp(t *testing.T) {
 	}
 }
 
+func TestCompactionsAddUp(t *testing.T) {
+	m := metrics.New()
+	m.Compaction(2*time.Second, 10, nil)
+	m.Compaction(time.Second, 0, errors.New("disk full"))
+	m.Compaction(time.Second, 5, nil)
+	expect(t, scrape(t, m),
+		`fhirlake_compactions_total{result="ok"} 2`,
+		`fhirlake_compactions_total{result="failed"} 1`,
+		"fhirlake_compaction_folded_versions_total 15",
+		"fhirlake_compaction_seconds_total 4")
+}
+
 func TestStores(t *testing.T) {
 	r, err := root.Open(t.TempDir(), root.Options{Exclusive: true})
 	if err != nil {
