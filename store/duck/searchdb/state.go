@@ -1,0 +1,212 @@
+package searchdb
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+
+	duckdb "github.com/duckdb/duckdb-go/v2"
+
+	"github.com/fhirlake/fhirlake/store/postings"
+)
+
+// Options says how to open a DB.
+type Options struct {
+	Memory  int64  // bytes; 0: 512 MiB
+	TempDir string // takes what does not fit; "" lets such a query fail
+	Threads int    // 0: as many as there are processors
+}
+
+// DB is the DuckDB of one data store's search: it has the states that are in use. It
+// is safe for concurrent use.
+type DB struct {
+	db *sql.DB
+
+	mu    sync.Mutex
+	files map[string]*attached // by path
+	next  int                  // number of the next file or state
+}
+
+// attached is an index file.
+type attached struct {
+	name  string // in SQL
+	users int
+}
+
+// Open starts a DuckDB without any index.
+func Open(ctx context.Context, o Options) (*DB, error) {
+	if o.Memory <= 0 {
+		o.Memory = 512 << 20
+	}
+	c, err := duckdb.NewConnector("", nil)
+	if err != nil {
+		return nil, fmt.Errorf("open search database: %w", err)
+	}
+	d := &DB{db: sql.OpenDB(c), files: map[string]*attached{}}
+	if _, err := d.db.ExecContext(ctx, settings(o.Memory, o.Threads, o.TempDir)); err != nil {
+		return nil, errors.Join(fmt.Errorf("open search database: %w", err), d.db.Close())
+	}
+	return d, nil
+}
+
+// Close ends all queries. States that are still open are gone.
+func (d *DB) Close() error { return d.db.Close() }
+
+// State is a set of index files and rows that were added since, as tables of SQL: a
+// table T of postings.Tables is <Schema>.T. Rows may be added while queries run; a query
+// sees what was added before it began. It is safe for concurrent use.
+type State struct {
+	d      *DB
+	name   string
+	files  []string
+	append sync.Mutex // one at a time, so that rows of one call come together
+}
+
+// NewState makes a state of index files, without added rows.
+func (d *DB) NewState(ctx context.Context, files []string) (*State, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.next++
+	s := &State{d: d, name: fmt.Sprintf("s%d", d.next)}
+	err := d.makeState(ctx, s, files)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open search index: %w", err), d.drop(s))
+	}
+	return s, nil
+}
+
+func (d *DB) makeState(ctx context.Context, s *State, files []string) error {
+	var names []string
+	for _, path := range files {
+		f := d.files[path]
+		if f == nil {
+			d.next++
+			f = &attached{name: fmt.Sprintf("f%d", d.next)}
+			if _, err := d.db.ExecContext(ctx, "ATTACH "+Quote(path)+" AS "+f.name+" (READ_ONLY)"); err != nil {
+				return err
+			}
+			d.files[path] = f
+		}
+		f.users++
+		s.files = append(s.files, path)
+		names = append(names, f.name)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "CREATE SCHEMA %s; CREATE SCHEMA %s_added;\n", s.name, s.name)
+	for _, t := range postings.Tables {
+		added := s.name + "_added." + ident(t.Name)
+		b.WriteString(createTable(added, t) + ";\n")
+		fmt.Fprintf(&b, "CREATE VIEW %s.%s AS SELECT * FROM %s", s.name, ident(t.Name), added)
+		for _, n := range names {
+			fmt.Fprintf(&b, " UNION ALL SELECT * FROM %s.main.%s", n, ident(t.Name))
+		}
+		b.WriteString(";\n")
+	}
+	_, err := d.db.ExecContext(ctx, b.String())
+	return err
+}
+
+// Close lets the state's files go and frees its rows. No query runs in it.
+func (s *State) Close() error {
+	s.d.mu.Lock()
+	defer s.d.mu.Unlock()
+	return s.d.drop(s)
+}
+
+func (d *DB) drop(s *State) error {
+	_, err := d.db.Exec(fmt.Sprintf("DROP SCHEMA IF EXISTS %s CASCADE; DROP SCHEMA IF EXISTS %s_added CASCADE", s.name, s.name))
+	for _, path := range s.files {
+		f := d.files[path]
+		if f.users--; f.users == 0 {
+			delete(d.files, path)
+			if _, e := d.db.Exec("DETACH " + f.name); err == nil {
+				err = e
+			}
+		}
+	}
+	s.files = nil
+	return err
+}
+
+// Schema is the schema of the state's tables.
+func (s *State) Schema() string { return s.name }
+
+// Query runs a query over the state's tables; the caller closes the rows.
+func (s *State) Query(ctx context.Context, text string) (*sql.Rows, error) {
+	return s.d.db.QueryContext(ctx, text)
+}
+
+// Add adds rows. After an error some may be there: the state is of no more use.
+func (s *State) Add(ctx context.Context, r *postings.Rows) error {
+	s.append.Lock()
+	defer s.append.Unlock()
+	c, err := s.d.db.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("add to search index: %w", err)
+	}
+	defer c.Close()
+	err = c.Raw(func(raw any) error {
+		conn, ok := raw.(driver.Conn)
+		if !ok {
+			return errors.New("the connection is none of DuckDB")
+		}
+		// Resources come last: a row of a value whose resource is not there is
+		// not found.
+		for _, t := range slices.Backward(postings.Tables) {
+			if err := s.addTable(conn, t, r); err != nil {
+				return fmt.Errorf("table %s: %w", t.Name, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("add to search index: %w", err)
+	}
+	return nil
+}
+
+func (s *State) addTable(conn driver.Conn, t *postings.Table, r *postings.Rows) error {
+	n := t.Rows(r)
+	if n == 0 {
+		return nil
+	}
+	a, err := duckdb.NewAppender(conn, "", s.name+"_added", t.Name)
+	if err != nil {
+		return err
+	}
+	row := make([]driver.Value, len(t.Columns))
+	for i := range n {
+		for c := range t.Columns {
+			bits, text := t.Value(r, i, c)
+			row[c] = driverValue(t.Columns[c].Type, bits, text)
+		}
+		if err := a.AppendRow(row...); err != nil {
+			return errors.Join(err, a.Close())
+		}
+	}
+	return a.Close()
+}
+
+func driverValue(t postings.ColumnType, bits uint64, text string) driver.Value {
+	switch t {
+	case postings.Bool:
+		return bits != 0
+	case postings.Uint16:
+		return uint16(bits)
+	case postings.Uint32:
+		return uint32(bits)
+	case postings.Uint64:
+		return bits
+	case postings.Int64:
+		return int64(bits)
+	case postings.Float:
+		return math.Float64frombits(bits)
+	}
+	return text
+}

@@ -1,0 +1,180 @@
+package postings
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"os"
+	"slices"
+
+	"github.com/apache/arrow-go/v18/parquet"
+	"github.com/apache/arrow-go/v18/parquet/file"
+	"github.com/apache/arrow-go/v18/parquet/schema"
+
+	"github.com/fhirlake/fhirlake/fhir/search"
+)
+
+// Run is a set of rows on disk, on its way into an index: a Parquet file for each table
+// that has rows, next to one another. Rows of values are sorted by their group, so that
+// who builds a part of the groups reads little else.
+type Run struct {
+	base string
+	// Rows has the number of rows by table name, and Groups those of values by group.
+	Rows   map[string]int64
+	Groups map[string]map[search.GroupID]int64
+}
+
+// Path gives the file of a table.
+func (r *Run) Path(table string) string { return r.base + "." + table }
+
+// Remove removes the files.
+func (r *Run) Remove() {
+	for _, t := range Tables {
+		os.Remove(r.Path(t.Name)) // a leftover does no harm: the next owner sweeps it
+	}
+}
+
+// runGroup is how many rows of a run are skipped at once.
+const runGroup = 16 << 10
+
+// WriteRun writes rows to files whose names begin with base; it changes their order.
+func WriteRun(base string, r *Rows) (*Run, error) {
+	byGroup(r.Tokens, func(x *Token) search.GroupID { return x.Group })
+	byGroup(r.Strings, func(x *String) search.GroupID { return x.Group })
+	byGroup(r.Dates, func(x *Date) search.GroupID { return x.Group })
+	byGroup(r.Numbers, func(x *Number) search.GroupID { return x.Group })
+	byGroup(r.Quantities, func(x *Quantity) search.GroupID { return x.Group })
+	byGroup(r.References, func(x *Reference) search.GroupID { return x.Group })
+	byGroup(r.URIs, func(x *URI) search.GroupID { return x.Group })
+	run := &Run{base: base, Rows: map[string]int64{}, Groups: map[string]map[search.GroupID]int64{}}
+	for _, t := range Tables {
+		n := t.Rows(r)
+		if n == 0 {
+			continue
+		}
+		run.Rows[t.Name] = int64(n)
+		if t.Grouped {
+			run.Groups[t.Name] = t.groups(r, n)
+		}
+		if err := t.write(run.Path(t.Name), r, n); err != nil {
+			run.Remove()
+			return nil, fmt.Errorf("write run of the search index: %w", err)
+		}
+	}
+	return run, nil
+}
+
+func byGroup[T any](rows []T, group func(*T) search.GroupID) {
+	slices.SortFunc(rows, func(a, b T) int { return cmp.Compare(group(&a), group(&b)) })
+}
+
+func (t *Table) groups(r *Rows, n int) map[search.GroupID]int64 {
+	groups := map[search.GroupID]int64{}
+	for i := range n {
+		groups[search.GroupID(t.integer[0](r, i))]++
+	}
+	return groups
+}
+
+func (t *Table) write(name string, r *Rows, n int) (err error) {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	w := file.NewParquetWriter(f, t.schema(), file.WithWriterProps(parquet.NewWriterProperties(parquet.WithDictionaryDefault(false))))
+	var buf columnBuffer
+	for from := 0; from < n && err == nil; from += runGroup {
+		var g file.SerialRowGroupWriter
+		if g, err = w.AppendRowGroupChecked(); err == nil {
+			err = t.writeGroup(g, &buf, r, from, min(from+runGroup, n))
+		}
+	}
+	if e := w.Close(); err == nil { // which closes f
+		err = e
+	}
+	return err
+}
+
+func (t *Table) schema() *schema.GroupNode {
+	var fields schema.FieldList
+	for _, c := range t.Columns {
+		fields = append(fields, schema.MustPrimitive(c.node()))
+	}
+	return schema.MustGroup(schema.NewGroupNode(t.Name, parquet.Repetitions.Required, fields, -1))
+}
+
+func (c *Column) node() (*schema.PrimitiveNode, error) {
+	required := parquet.Repetitions.Required
+	switch c.Type {
+	case Bool:
+		return schema.NewBooleanNode(c.Name, required, -1), nil
+	case Uint16:
+		return schema.NewPrimitiveNodeLogical(c.Name, required, schema.NewIntLogicalType(16, false), parquet.Types.Int32, 0, -1)
+	case Uint32:
+		return schema.NewPrimitiveNodeLogical(c.Name, required, schema.NewIntLogicalType(32, false), parquet.Types.Int32, 0, -1)
+	case Uint64:
+		return schema.NewPrimitiveNodeLogical(c.Name, required, schema.NewIntLogicalType(64, false), parquet.Types.Int64, 0, -1)
+	case Int64:
+		return schema.NewInt64Node(c.Name, required, -1), nil
+	case Float:
+		return schema.NewFloat64Node(c.Name, required, -1), nil
+	}
+	return schema.NewPrimitiveNodeLogical(c.Name, required, schema.StringLogicalType{}, parquet.Types.ByteArray, 0, -1)
+}
+
+// columnBuffer has the values of one column of a row group.
+type columnBuffer struct {
+	i32  []int32
+	i64  []int64
+	f64  []float64
+	bool []bool
+	text []parquet.ByteArray
+}
+
+func (t *Table) writeGroup(g file.SerialRowGroupWriter, b *columnBuffer, r *Rows, from, to int) error {
+	for c := range t.Columns {
+		w, err := g.NextColumn()
+		if err != nil {
+			return err
+		}
+		b.fill(t, c, r, from, to)
+		switch w := w.(type) {
+		case *file.Int32ColumnChunkWriter:
+			_, err = w.WriteBatch(b.i32, nil, nil)
+		case *file.Int64ColumnChunkWriter:
+			_, err = w.WriteBatch(b.i64, nil, nil)
+		case *file.Float64ColumnChunkWriter:
+			_, err = w.WriteBatch(b.f64, nil, nil)
+		case *file.BooleanColumnChunkWriter:
+			_, err = w.WriteBatch(b.bool, nil, nil)
+		case *file.ByteArrayColumnChunkWriter:
+			_, err = w.WriteBatch(b.text, nil, nil)
+		}
+		if e := w.Close(); err == nil {
+			err = e
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return g.Close()
+}
+
+func (b *columnBuffer) fill(t *Table, c int, r *Rows, from, to int) {
+	b.i32, b.i64, b.f64, b.bool, b.text = b.i32[:0], b.i64[:0], b.f64[:0], b.bool[:0], b.text[:0]
+	for i := from; i < to; i++ {
+		bits, text := t.Value(r, i, c)
+		switch t.Columns[c].Type {
+		case Uint16, Uint32:
+			b.i32 = append(b.i32, int32(bits))
+		case Uint64, Int64:
+			b.i64 = append(b.i64, int64(bits))
+		case Float:
+			b.f64 = append(b.f64, math.Float64frombits(bits))
+		case Bool:
+			b.bool = append(b.bool, bits != 0)
+		case Text:
+			b.text = append(b.text, parquet.ByteArray(text))
+		}
+	}
+}
