@@ -17,8 +17,10 @@
 package postings
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"sync"
 
 	"github.com/minio/highwayhash"
 
@@ -105,3 +107,16 @@ func (h *Hasher) Target(p search.ReferenceParts) uint64 {
 	}
 	return h.Text(p.URL)
 }
+
+// TypeNumber gives the number that rows have for a resource type: like that of a group
+// it depends on the name alone. 0 is no type.
+func TypeNumber(t r4.TypeID) uint32 { return typeNumbers()[t] }
+
+var typeNumbers = sync.OnceValue(func() map[r4.TypeID]uint32 {
+	m := map[r4.TypeID]uint32{}
+	for _, t := range r4.ResourceTypes() {
+		sum := sha256.Sum256([]byte(t.String()))
+		m[t] = binary.BigEndian.Uint32(sum[:])
+	}
+	return m
+})

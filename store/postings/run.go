@@ -108,8 +108,6 @@ func (c *Column) node() (*schema.PrimitiveNode, error) {
 	switch c.Type {
 	case Bool:
 		return schema.NewBooleanNode(c.Name, required, -1), nil
-	case Uint16:
-		return schema.NewPrimitiveNodeLogical(c.Name, required, schema.NewIntLogicalType(16, false), parquet.Types.Int32, 0, -1)
 	case Uint32:
 		return schema.NewPrimitiveNodeLogical(c.Name, required, schema.NewIntLogicalType(32, false), parquet.Types.Int32, 0, -1)
 	case Uint64:
@@ -165,7 +163,7 @@ func (b *columnBuffer) fill(t *Table, c int, r *Rows, from, to int) {
 	for i := from; i < to; i++ {
 		bits, text := t.Value(r, i, c)
 		switch t.Columns[c].Type {
-		case Uint16, Uint32:
+		case Uint32:
 			b.i32 = append(b.i32, int32(bits))
 		case Uint64, Int64:
 			b.i64 = append(b.i64, int64(bits))

@@ -8,7 +8,6 @@ type ColumnType string
 // The types of columns.
 const (
 	Bool   ColumnType = "BOOLEAN"
-	Uint16 ColumnType = "USMALLINT"
 	Uint32 ColumnType = "UINTEGER"
 	Uint64 ColumnType = "UBIGINT"
 	Int64  ColumnType = "BIGINT"
@@ -53,7 +52,7 @@ func (t *Table) Value(r *Rows, i, c int) (bits uint64, text string) {
 // Tables are all tables of an index.
 var Tables = []*Table{
 	build(&Table{Name: "resource", Order: []string{"type", "addr"}}, func(r *Rows) []Resource { return r.Resources },
-		column[Resource]{"type", Uint16, func(x *Resource) uint64 { return uint64(x.Type) }, nil},
+		column[Resource]{"type", Uint32, func(x *Resource) uint64 { return uint64(TypeNumber(x.Type)) }, nil},
 		column[Resource]{"addr", Uint64, func(x *Resource) uint64 { return uint64(x.At) }, nil},
 		column[Resource]{"key", Uint64, func(x *Resource) uint64 { return x.Key }, nil},
 		column[Resource]{"version", Uint32, func(x *Resource) uint64 { return uint64(x.Version) }, nil},
@@ -81,7 +80,7 @@ var Tables = []*Table{
 		column[Quantity]{"base_low", Float, func(x *Quantity) uint64 { return math.Float64bits(x.In.Low) }, nil},
 		column[Quantity]{"base_high", Float, func(x *Quantity) uint64 { return math.Float64bits(x.In.High) }, nil}),
 	valueTable("reference", []string{"target", "addr", "version", "part"}, func(r *Rows) []Reference { return r.References }, func(x *Reference) *value { return &x.value },
-		column[Reference]{"type", Uint16, func(x *Reference) uint64 { return uint64(x.Type) }, nil},
+		column[Reference]{"type", Uint32, func(x *Reference) uint64 { return uint64(TypeNumber(x.Type)) }, nil},
 		column[Reference]{"target", Uint64, func(x *Reference) uint64 { return x.Target }, nil},
 		column[Reference]{"version", Uint64, func(x *Reference) uint64 { return x.Version }, nil}),
 	valueTable("uri", []string{"uri", "addr", "version", "part"}, func(r *Rows) []URI { return r.URIs }, func(x *URI) *value { return &x.value },

@@ -197,8 +197,6 @@ func driverValue(t postings.ColumnType, bits uint64, text string) driver.Value {
 	switch t {
 	case postings.Bool:
 		return bits != 0
-	case postings.Uint16:
-		return uint16(bits)
 	case postings.Uint32:
 		return uint32(bits)
 	case postings.Uint64:
