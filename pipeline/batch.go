@@ -7,6 +7,7 @@ import (
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/columnar"
 	"github.com/fhirlake/fhirlake/fhir/r4"
+	"github.com/fhirlake/fhirlake/fhir/search"
 )
 
 // Status tells what the chain has decided about a record.
@@ -205,6 +206,10 @@ func byRecord(a, b RecordIssue) int { return a.Record - b.Record }
 const maxSlots = 8
 
 var slotCount atomic.Int32
+
+// SearchValues has the search values of the pending records, as the index stage
+// leaves them for the sink or the delta that takes them.
+var SearchValues = NewSlot[search.Values]()
 
 // Slot is a place on every batch for a value of type T that one stage makes and
 // a sink takes. The value stays with the batch when it is used again, so its

@@ -266,16 +266,6 @@ func (d Decimal) Int64() (n int64, ok bool) {
 	}
 }
 
-// Float64 gives the nearest floating point number.
-func (d Decimal) Float64() float64 {
-	const exactInts = 1 << 53
-	if d.wide == nil && d.places < int32(len(floatTens)) && -exactInts <= d.coef && d.coef <= exactInts {
-		return float64(d.coef) / floatTens[d.places] // both exact, so one rounding
-	}
-	f, _ := strconv.ParseFloat(d.String(), 64) // an infinity beyond its range
-	return f
-}
-
 // Trim gives d without zeros at the end of its fraction.
 func (d Decimal) Trim() Decimal {
 	if d.wide == nil {
@@ -312,14 +302,6 @@ func (d Decimal) big() *big.Int {
 // tens are the powers of ten that fit into 64 bits.
 var tens = func() (t [20]uint64) {
 	for i, p := 0, uint64(1); i < len(t); i, p = i+1, p*10 {
-		t[i] = p
-	}
-	return t
-}()
-
-// floatTens are the powers of ten that a float64 holds exactly.
-var floatTens = func() (t [23]float64) {
-	for i, p := 0, 1.0; i < len(t); i, p = i+1, p*10 {
 		t[i] = p
 	}
 	return t

@@ -32,6 +32,24 @@ func AppendFolded(dst, text []byte) (folded []byte, same bool) {
 	return f.dst, string(f.dst[f.start:]) == string(text)
 }
 
+// AppendLower appends a text without its case, and otherwise as it is: what tokens of
+// datatype string are compared by.
+func AppendLower(dst, text []byte) []byte {
+	for i, c := range text {
+		if c >= utf8.RuneSelf {
+			for _, r := range string(text[i:]) {
+				dst = utf8.AppendRune(dst, lower(r))
+			}
+			break
+		}
+		if 'A' <= c && c <= 'Z' {
+			c |= 0x20
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}
+
 // folder holds what has been folded so far.
 type folder struct {
 	dst   []byte

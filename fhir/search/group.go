@@ -67,8 +67,10 @@ type Group struct {
 	Expression string
 	// Targets are the types that parameters filter the references of the group by.
 	Targets []r4.TypeID
-	// URL is the canonical URL of the first parameter that has the group.
-	URL string
+	// URL and Code are those of the first parameter that has the group. It is Custom
+	// when no parameter of R4 has it.
+	URL, Code string
+	Custom    bool
 }
 
 // ID gives the number of the group for a facet.

@@ -66,16 +66,15 @@ func ParseAmountIn(text, unit []byte) (a Amount, base string, ok bool) {
 	if !ok {
 		return Amount{}, "", false
 	}
-	u, ok := ucum.Parse(unit)
-	if !ok || u.Base() == "" {
+	u, ok := UnitOf(unit)
+	if !ok {
 		return Amount{}, "", false
 	}
 	var f [3]float64
 	for i, d := range [...]decimal.Decimal{exact, low, high} {
-		if d, ok = u.Canonical(d); !ok {
+		if f[i], ok = u.unit.Float64(d); !ok {
 			return Amount{}, "", false
 		}
-		f[i] = d.Float64()
 	}
 	// A special scale may run the other way.
 	return Amount{f[0], min(f[1], f[2]), max(f[1], f[2])}, u.Base(), true
@@ -140,4 +139,31 @@ func lastPlace(text []byte) []byte {
 		exponent -= len(mantissa) - i - 1
 	}
 	return strconv.AppendInt(nil, int64(exponent-1), 10)
+}
+
+// UCUM is the system of units that convert.
+const UCUM = "http://unitsofmeasure.org"
+
+// Unit is a unit of UCUM that converts exactly, which logarithmic ones such as pH do
+// not. A quantity of any other unit is found by the unit as it stands alone.
+type Unit struct{ unit ucum.Unit }
+
+// UnitOf gives the unit of a code; ok is false when it is none that converts
+// exactly.
+func UnitOf(code []byte) (u Unit, ok bool) {
+	u.unit, ok = ucum.Parse(code)
+	return u, ok && u.unit.Exact()
+}
+
+// Base gives the code of the base unit.
+func (u Unit) Base() string { return u.unit.Base() }
+
+// Interval gives a JSON number of the unit in the base unit.
+func (u Unit) Interval(text []byte) (i Interval, ok bool) {
+	d, ok := decimal.Parse(text)
+	if !ok {
+		return Interval{}, false
+	}
+	f, ok := u.unit.Float64(d)
+	return Interval{f, f}, ok
 }

@@ -29,8 +29,8 @@ type ReferenceParts struct {
 func ReferenceOf(text []byte) (p ReferenceParts) {
 	if typ, id, ok := columnar.ReferenceParts(text); ok {
 		p.Type, p.ID = r4.ResourceTypeByName(typ), id
-		if i := bytes.LastIndex(text, history); i >= 0 {
-			text, p.Version = text[:i], text[i+len(history):]
+		if i := bytes.LastIndexByte(text, '/'); bytes.HasSuffix(text[:i+1], history) {
+			text, p.Version = text[:i+1-len(history)], text[i+1:]
 		}
 		if len(text) != len(typ)+1+len(id) {
 			p.URL = text

@@ -57,13 +57,14 @@ type typeTable struct {
 	all    []*Parameter // sorted by code
 	groups []*Group     // in the order of first use
 	byText map[string]*Group
+	custom bool // the parameters that are being added are custom ones
 }
 
 // R4 gives the table of R4's own parameters and createdAt.
 func R4() *Table { return r4Table() }
 
 var r4Table = sync.OnceValue(func() *Table {
-	t, faults := NewTable(nil)
+	t, faults := NewTable(nil, nil)
 	if len(faults) > 0 {
 		panic(faults[0])
 	}
@@ -85,9 +86,10 @@ var origins = map[string]Origin{
 
 // NewTable makes the table of R4's parameters and custom ones. One with the URL and
 // base of a parameter of R4 takes its place. A custom parameter that cannot be had is
-// left out and told as a fault; those of one fault do not keep the others out.
-func NewTable(custom []r4.SearchParameter) (*Table, []Fault) {
-	b := builder{custom: map[r4.TypeID][]*r4.SearchParameter{}, byURL: map[string]*r4.SearchParameter{}, faulty: map[string]bool{}}
+// left out and told as a fault; the others are there. check tells, as stages/index
+// does, whether a group of a custom parameter can be evaluated; nil asks for no check.
+func NewTable(custom []r4.SearchParameter, check func(typ r4.TypeID, g *Group) error) (*Table, []Fault) {
+	b := builder{check: check, custom: map[r4.TypeID][]*r4.SearchParameter{}, byURL: map[string]*r4.SearchParameter{}, faulty: map[string]bool{}}
 	for i := range custom {
 		b.custom[custom[i].Base] = append(b.custom[custom[i].Base], &custom[i])
 		b.byURL[custom[i].URL] = &custom[i]
@@ -191,6 +193,7 @@ func (tt *typeTable) sort() {
 
 // builder makes the tables of the types.
 type builder struct {
+	check  func(typ r4.TypeID, g *Group) error
 	custom map[r4.TypeID][]*r4.SearchParameter // by base
 	byURL  map[string]*r4.SearchParameter      // custom ones
 	faulty map[string]bool                     // by URL
@@ -221,6 +224,7 @@ func (b *builder) typeTable(typ r4.TypeID) *typeTable {
 		}
 	}
 	tt.byCode[createdAt.Code] = b.parameter(tt, typ, &createdAt, false)
+	tt.custom = true
 	for t := typ; t != 0; t = r4.TypeAt(t).Base {
 		for _, p := range b.custom[t] {
 			if other := tt.byCode[p.Code]; other != nil {
@@ -238,6 +242,27 @@ func (b *builder) typeTable(typ r4.TypeID) *typeTable {
 
 // parameter makes a parameter with its terms; nil when it cannot be had.
 func (b *builder) parameter(tt *typeTable, typ r4.TypeID, p *r4.SearchParameter, custom bool) *Parameter {
+	known := len(tt.groups)
+	q := b.assemble(tt, typ, p, custom)
+	if q != nil && custom && b.check != nil {
+		for _, g := range tt.groups[known:] {
+			if err := b.check(typ, g); err != nil {
+				b.fault(p, err.Error())
+				q = nil
+				break
+			}
+		}
+	}
+	if q == nil {
+		for _, g := range tt.groups[known:] {
+			delete(tt.byText, g.text())
+		}
+		tt.groups = tt.groups[:known]
+	}
+	return q
+}
+
+func (b *builder) assemble(tt *typeTable, typ r4.TypeID, p *r4.SearchParameter, custom bool) *Parameter {
 	q := &Parameter{SearchParameter: p, Custom: custom, Origin: origins[p.URL]}
 	if p == &createdAt {
 		q.Origin = OriginCreated
@@ -288,7 +313,7 @@ func (tt *typeTable) term(kind Kind, typ r4.TypeID, p *r4.SearchParameter, path 
 }
 
 func (tt *typeTable) group(kind Kind, path string, p *r4.SearchParameter) *Group {
-	g := &Group{Kind: kind, Path: path, Expression: path, URL: p.URL}
+	g := &Group{Kind: kind, Path: path, Expression: path, URL: p.URL, Code: p.Code, Custom: tt.custom}
 	if known := tt.byText[g.text()]; known != nil {
 		return known
 	}

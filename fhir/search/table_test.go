@@ -138,7 +138,7 @@ func TestCustomParameters(t *testing.T) {
 			{URL: "http://example.org/not-there", Expression: "gender"},
 		}},
 	}
-	table, faults := NewTable(custom)
+	table, faults := NewTable(custom, nil)
 	var told []string
 	for _, f := range faults {
 		told = append(told, strings.TrimPrefix(f.URL, "http://example.org/"))

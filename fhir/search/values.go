@@ -71,9 +71,9 @@ type Token struct {
 	// Implied says that System stands nowhere in the resource: it is that of the
 	// value set which a code is bound to. `|code` matches, as does `system|code`.
 	Implied bool
-	// Folded says that Code is not case sensitive (R4, 3.1.1.4.10: the datatype is
-	// string) and is given as [AppendFolded] makes it.
-	Folded bool
+	// Lower says that Code is not case sensitive (R4, 3.1.1.4.10: the datatype is
+	// string) and is given as [AppendLower] makes it.
+	Lower bool
 }
 
 // String is a text. Folded is what the default search and :contains compare, by
@@ -179,6 +179,9 @@ func (v *Values) AddString(s string) Text {
 	v.arena = append(v.arena, s...)
 	return Text{n, uint32(len(v.arena))}
 }
+
+// Cut gives the part of a text from byte n on.
+func (t Text) Cut(n int) Text { return Text{t.Start + uint32(n), t.End} }
 
 // Arena gives the arena to append one text to; [Values.Took] puts it back and names
 // that text.

@@ -58,12 +58,18 @@ func (u Unit) amount(value decimal.Decimal) (decimal.Decimal, bool) {
 }
 
 func (f fraction) multiply(d decimal.Decimal) (decimal.Decimal, bool) {
+	if f.one() {
+		return d, true
+	}
 	d, ok := d.Mul(f.num)
 	if !ok {
 		return d, false
 	}
 	return d.Quo(f.den)
 }
+
+// one tells the fraction 1.
+func (f fraction) one() bool { return f.num.Cmp(f.den) == 0 }
 
 func (f fraction) divide(d decimal.Decimal) (decimal.Decimal, bool) {
 	return fraction{f.den, f.num}.multiply(d)
@@ -100,6 +106,19 @@ func (u Unit) Canonical(value decimal.Decimal) (canonical decimal.Decimal, ok bo
 		return value, false
 	}
 	return u.factor.multiply(value)
+}
+
+// Exact tells whether values of u convert by a ratio, after a shift for temperatures:
+// on a scale of logarithms, tangents or roots they are rounded on the way.
+func (u Unit) Exact() bool { return u.base != "" && u.fn <= reaumur }
+
+// Float64 gives the floating point number nearest to a value of u in its base unit, as
+// if that had been worked out exactly; on a special scale as [Unit.Canonical] rounds.
+func (u Unit) Float64(value decimal.Decimal) (f float64, ok bool) {
+	if value, ok = u.amount(value); !ok || u.base == "" {
+		return 0, false
+	}
+	return u.ratio.Float64(value), true
 }
 
 // larger tells whether one of u is more than one of v.

@@ -20,7 +20,8 @@ type Unit struct {
 	factor fraction // base units in one of it; of a special unit, in one of what its scale gives
 	scale  fraction // of a special unit: its atoms in one of it, a prefix or number
 	fn     function
-	base   string // the code of its base unit
+	base   string        // the code of its base unit
+	ratio  decimal.Ratio // factor
 }
 
 // dimension is the exponents of the base units and of up to three arbitrary units,
@@ -177,6 +178,9 @@ func parse(code []byte) (u Unit, ok bool) {
 		u, ok = p.scaled(all[p.special-1])
 	}
 	u.base = u.dim.code()
+	if ok {
+		u.ratio = decimal.NewRatio(u.factor.num, u.factor.den)
+	}
 	return u, ok
 }
 
