@@ -71,10 +71,12 @@ type Group struct {
 	// when no parameter of R4 has it.
 	URL, Code string
 	Custom    bool
+
+	ids [len(facetNames)]GroupID
 }
 
 // ID gives the number of the group for a facet.
-func (g *Group) ID(f Facet) GroupID { return groupID(g.text() + facetNames[f]) }
+func (g *Group) ID(f Facet) GroupID { return g.ids[f] }
 
 // IdentifiersOf gives the number of the identifiers of references to one type.
 func (g *Group) IdentifiersOf(target r4.TypeID) GroupID {

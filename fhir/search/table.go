@@ -317,6 +317,9 @@ func (tt *typeTable) group(kind Kind, path string, p *r4.SearchParameter) *Group
 	if known := tt.byText[g.text()]; known != nil {
 		return known
 	}
+	for f, name := range facetNames {
+		g.ids[f] = groupID(g.text() + name)
+	}
 	tt.byText[g.text()] = g
 	tt.groups = append(tt.groups, g)
 	return g
