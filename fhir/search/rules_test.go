@@ -283,8 +283,16 @@ func FuzzAmount(f *testing.F) {
 			t.Errorf("%s does not match itself: %v, %v", s, a, stored)
 		}
 		in, _, ok := ParseAmountIn([]byte(s), []byte(unit))
-		if ok && !(in.Low <= in.Exact && in.Exact <= in.High) {
+		if !ok {
+			return
+		}
+		if !(in.Low <= in.Exact && in.Exact <= in.High) {
 			t.Errorf("%s %s is %v", s, unit, in)
+		}
+		u, _ := UnitOf([]byte(unit))
+		stored, ok = u.Interval([]byte(s))
+		if !ok || stored.Low != in.Exact || !Equal.MatchesNumber(in, stored) && in.Low < in.Exact && in.Exact < in.High {
+			t.Errorf("%s %s does not match itself: %v, %v", s, unit, in, stored)
 		}
 	})
 }

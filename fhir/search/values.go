@@ -71,9 +71,9 @@ type Token struct {
 	// Implied says that System stands nowhere in the resource: it is that of the
 	// value set which a code is bound to. `|code` matches, as does `system|code`.
 	Implied bool
-	// Lower says that Code is not case sensitive (R4, 3.1.1.4.10: the datatype is
+	// Folded says that Code is not case sensitive (R4, 3.1.1.4.10: the datatype is
 	// string) and is given as [AppendLower] makes it.
-	Lower bool
+	Folded bool
 }
 
 // String is a text. Folded is what the default search and :contains compare, by

@@ -327,7 +327,7 @@ func rowsOf(b *pipeline.Batch) map[int32][]rowText {
 		if x.Implied {
 			kind = "implied"
 		}
-		if x.Lower {
+		if x.Folded {
 			kind = "lower"
 		}
 		add(x.Row, "%s %s|%s", kind, text(x.System), text(x.Code))

@@ -159,10 +159,14 @@ func (w *worker) is(n fhir.NodeID, e r4.ElementID) bool {
 	return nd.Element == e && nd.Flags&fhir.FlagTwin == 0
 }
 
-// decoded gives the value of a string node; with escapes it is in w.text, until that
-// is used again.
+// decoded gives the value of a primitive node; with escapes it is in w.text, until
+// that is used again. What is no primitive, in a resource that is kept with its
+// faults, has none.
 func (w *worker) decoded(n fhir.NodeID) []byte {
-	if w.tree.Nodes[n].Flags&fhir.FlagEscaped == 0 {
+	switch nd := &w.tree.Nodes[n]; {
+	case nd.Kind < fhir.KindString:
+		return nil
+	case nd.Flags&fhir.FlagEscaped == 0:
 		return w.tree.Raw(n)
 	}
 	w.text = fhir.AppendUnescaped(w.text[:0], w.tree.Raw(n))

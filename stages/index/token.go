@@ -50,7 +50,7 @@ func (w *worker) primitiveToken(g *group, typ r4.TypeID, n fhir.NodeID) {
 			row.System, row.Implied = w.onceString(s), true
 		}
 	case r4.TypeString, r4.TypeMarkdown:
-		row.Code, row.Lower = w.values.Took(search.AppendLower(w.values.Arena(), w.decoded(n))), true
+		row.Code, row.Folded = w.values.Took(search.AppendLower(w.values.Arena(), w.decoded(n))), true
 	default:
 		row.Code = w.add(n)
 	}

@@ -41,8 +41,7 @@ func (w *worker) str(g *group, v fhirpath.Value) {
 		w.optional(g, n, contactValue)
 	default:
 		if r4.TypeAt(typ).Kind == r4.KindPrimitive && v.HasValue() {
-			w.addString(g.main, n)
-			if w.tree.Nodes[n].Element == familyName {
+			if w.addString(g.main, n) && w.is(n, familyName) {
 				w.words(g)
 			}
 		}
@@ -68,8 +67,7 @@ func (w *worker) parts(g *group, n fhir.NodeID, elements []r4.ElementID) {
 		}
 		switch nd.Kind {
 		case fhir.KindString:
-			w.addString(g.main, c)
-			if nd.Element == familyName {
+			if w.addString(g.main, c) && nd.Element == familyName {
 				w.words(g)
 			}
 		case fhir.KindArray:
@@ -82,8 +80,14 @@ func (w *worker) parts(g *group, n fhir.NodeID, elements []r4.ElementID) {
 	}
 }
 
-// addString adds a row for the value of a primitive node.
-func (w *worker) addString(id search.GroupID, n fhir.NodeID) { w.foldString(id, w.decoded(n)) }
+// addString adds a row for the value of a primitive node, and tells whether it has one.
+func (w *worker) addString(id search.GroupID, n fhir.NodeID) bool {
+	text := w.decoded(n)
+	if len(text) > 0 {
+		w.foldString(id, text)
+	}
+	return len(text) > 0
+}
 
 func (w *worker) foldString(id search.GroupID, text []byte) {
 	folded, same := search.AppendFolded(w.values.Arena(), text)
