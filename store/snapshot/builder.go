@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"hash"
+	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -169,4 +170,20 @@ func (w *FileWriter) Abort() {
 		os.Remove(w.name) // a leftover does no harm: the next owner sweeps it
 		w.name = ""
 	}
+}
+
+// DescribeFile says what the file at rel below dir holds, which someone else wrote and
+// synced.
+func DescribeFile(dir, rel string) (File, error) {
+	f, err := os.Open(filepath.Join(dir, filepath.FromSlash(rel)))
+	if err != nil {
+		return File{}, err
+	}
+	defer f.Close()
+	sum := xxhash.New()
+	n, err := io.Copy(sum, f)
+	if err != nil {
+		return File{}, fmt.Errorf("read %s: %w", rel, err)
+	}
+	return File{Path: rel, Bytes: n, Checksum: fmt.Sprintf("xxh64:%016x", sum.Sum64())}, nil
 }

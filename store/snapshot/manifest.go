@@ -34,6 +34,10 @@ type Manifest struct {
 	Segments    []Segment `json:"segments"`    // in the order of Ordinal
 	Layers      []Layer   `json:"layers"`      // the oldest first
 
+	// Search are the files of the search index, the oldest first. No two cover the same
+	// segment.
+	Search []SearchIndex `json:"search,omitempty"`
+
 	// DeltaSeq is the newest commit of the delta store when this state, or the last one
 	// before it that says more than the delta does, was published: of a resource that has
 	// no later commit, the delta may not have the latest version.

@@ -100,7 +100,7 @@ func (m *Manifest) check() error {
 			return fmt.Errorf("layer %d: %w", l.Number, err)
 		}
 	}
-	return nil
+	return m.checkSearch(file)
 }
 
 func (m *Manifest) checkSegment(i int, file func(*File, string) error) error {
@@ -225,6 +225,9 @@ func (m *Manifest) Files() []File {
 	}
 	for _, l := range m.Layers {
 		all = append(all, l.IDs)
+	}
+	for _, x := range m.Search {
+		all = append(all, x.File)
 	}
 	return all
 }

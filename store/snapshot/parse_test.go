@@ -23,6 +23,7 @@ func manifestText(t testing.TB) []byte {
 			},
 		}},
 		Layers: []Layer{{Number: 1, Entries: 3, IDs: File{"index/1.ids", 10, "xxh64:0123456789abcdef"}}},
+		Search: []SearchIndex{{File: File{"index/1-s.duckdb", 10, "xxh64:0123456789abcdef"}, Version: 1, Segments: []uint32{1}, Gone: []uint32{0}}},
 	}
 	text, err := json.Marshal(m)
 	if err != nil {
@@ -40,7 +41,7 @@ func TestParseManifest(t *testing.T) {
 		{"newer format", `"format":1`, `"format":2,"fields":"unknown here"`, "newer version"},
 		{"no format", `"format":1,`, ``, "format 0"},
 		{"unknown field", `"number":2`, `"number":2,"extra":1`, "unknown field"},
-		{"text after", `"index/1.ids","bytes":10,"checksum":"xxh64:0123456789abcdef"}}]}`, `"index/1.ids","bytes":10,"checksum":"xxh64:0123456789abcdef"}}]} {}`, "after top-level"},
+		{"text after", `"gone":[0]}]}`, `"gone":[0]}]} {}`, "after top-level"},
 		{"number", `"number":2`, `"number":0`, "not positive"},
 		{"leaves the folder", `files/Patient/u-1.parquet`, `../other/u-1.parquet`, "where"},
 		{"absolute", `files/Patient/u-1.parquet`, `/etc/passwd`, "where"},
@@ -62,6 +63,12 @@ func TestParseManifest(t *testing.T) {
 		{"sum without bitmap", `"current":2`, `"current":3`, "does not fit its bitmap"},
 		{"ordinal", `"ordinal":1`, `"ordinal":2`, "next free ordinal"},
 		{"layer number", `"layers":[{"number":1`, `"layers":[{"number":3`, "out of order"},
+		{"search index leaves", `index/1-s.duckdb`, `index/../1-s.duckdb`, "not a search index"},
+		{"search index of nothing", `"segments":[1],`, `"segments":[],`, "ordinals do not rise"},
+		{"search index of a segment twice", `"segments":[1],`, `"segments":[1,1],`, "ordinals do not rise"},
+		{"search index of another segment", `"segments":[1],`, `"segments":[0],`, "segment 0 is covered twice or does not exist"},
+		{"search index without a live segment", `"gone":[0]`, `"gone":[1]`, "segment 1 is not gone"},
+		{"search index of no version", `"version":1,`, ``, "version 0"},
 		{"size", `"bytes":10`, `"bytes":-1`, "-1 bytes"},
 		{"not JSON", `{`, `<`, "parse manifest"},
 	}

@@ -38,6 +38,10 @@ type PublishOptions struct {
 	DropSegments []uint32
 	// Base, when not 0, is the number that the current manifest must have.
 	Base int64
+	// Search, when not nil, is a new search index of the segments that it names: the
+	// builder's, or old ones. DropSearch are paths of indexes that leave the manifest.
+	Search     *SearchIndex
+	DropSearch []string
 	// KeepVersions keeps segments without a current row, for history and vread.
 	// Without it they leave the manifest, and a sweep removes them.
 	KeepVersions bool
@@ -132,6 +136,7 @@ func (s *Store) publish(old, m *Manifest, o *PublishOptions) error {
 	if !o.KeepVersions {
 		m.Segments = slices.DeleteFunc(m.Segments, func(seg Segment) bool { return seg.Current == 0 })
 	}
+	m.withSearch(old, o)
 	if err := m.check(); err != nil {
 		return err
 	}

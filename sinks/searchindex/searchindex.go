@@ -1,0 +1,212 @@
+// Package searchindex makes a search index file from the search values of the records
+// of a job. What a row is is store/postings', how the file is built is its caller's to
+// say (store/duck/searchdb).
+//
+// Rows are made on the workers, one task for a batch, into as many open runs as there
+// are tasks at a time. A full run goes to disk; at Commit all runs become one file, so
+// memory does not grow with the input. Which run a row is in depends on timing, what the
+// file has does not: it is sorted (store/duck/searchdb, invariant 1).
+//
+// Read [Sink] first.
+package searchindex
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/fhirlake/fhirlake/fhir/search"
+	"github.com/fhirlake/fhirlake/pipeline"
+	"github.com/fhirlake/fhirlake/store/postings"
+	"github.com/fhirlake/fhirlake/store/snapshot"
+)
+
+// runBytes is the size of a run: memory is a few of them for each worker, and a job of
+// 1 GB has some 40.
+const runBytes = 16 << 20
+
+// Options says what to make.
+type Options struct {
+	Dir    string // of the data store
+	Name   string // of the index, see snapshot.SearchRel
+	Secret []byte // hash key of the data store
+	// Values gives the search values of a batch, which the sink reads until the tasks of
+	// the batch are done.
+	Values func(*pipeline.Batch) *search.Values
+	// Build makes the index file at path of runs, with room for temporary files in
+	// tempDir, which it makes and removes. The file is synced.
+	Build func(ctx context.Context, runs []*postings.Run, path, tempDir string) error
+	// RunBytes is about the size of a run; 0: some 16 MiB.
+	RunBytes int64
+}
+
+// Sink makes the index. It comes after the sink that sets the addresses.
+type Sink struct {
+	o        Options
+	segments map[uint32]bool
+	result   *snapshot.SearchIndex
+
+	mu   sync.Mutex // the rest is used by tasks
+	open []*run
+	runs []*postings.Run
+	made int
+}
+
+// run is rows on their way to disk.
+type run struct {
+	rows   postings.Rows
+	hasher *postings.Hasher
+}
+
+var _ pipeline.Sink = (*Sink)(nil)
+
+// New makes a sink.
+func New(o Options) (*Sink, error) {
+	if _, err := postings.NewHasher(o.Secret); err != nil {
+		return nil, err
+	}
+	if o.RunBytes <= 0 {
+		o.RunBytes = runBytes
+	}
+	return &Sink{o: o, segments: map[uint32]bool{}}, nil
+}
+
+// Name is "searchindex".
+func (s *Sink) Name() string { return "searchindex" }
+
+// Result is the index, for the manifest; nil when the job stored nothing. It is valid
+// after Commit.
+func (s *Sink) Result() *snapshot.SearchIndex { return s.result }
+
+// Write makes the task that takes the values of a batch.
+func (s *Sink) Write(_ context.Context, b *pipeline.Batch) ([]pipeline.Task, error) {
+	stored := false
+	for i := range b.Records {
+		if r := &b.Records[i]; indexed(r) {
+			s.segments[r.Segment], stored = true, true
+		}
+	}
+	if !stored {
+		return nil, nil
+	}
+	v := s.o.Values(b)
+	return []pipeline.Task{{
+		Run:   func(context.Context) error { return s.take(b, v) },
+		Bytes: int64(v.Size()),
+	}}, nil
+}
+
+// indexed tells whether a record is in the index.
+func indexed(r *pipeline.Record) bool { return r.Status == pipeline.Pending && !r.Deleted }
+
+// take adds the rows of a batch to an open run.
+func (s *Sink) take(b *pipeline.Batch, v *search.Values) error {
+	r, err := s.borrow()
+	if err != nil {
+		return err
+	}
+	for i := range b.Records {
+		if x := &b.Records[i]; indexed(x) {
+			r.rows.AddResource(postings.Resource{
+				Type: x.Type, Version: x.Version, At: postings.At(x.Segment, x.Row), Key: x.Key[0], Updated: x.Updated, ID: string(x.ID),
+			})
+		}
+	}
+	r.rows.Add(r.hasher, v, func(i int32) (postings.Address, bool) {
+		x := &b.Records[i]
+		return postings.At(x.Segment, x.Row), indexed(x)
+	})
+	if r.rows.Size() >= s.o.RunBytes {
+		if err := s.spill(r); err != nil {
+			return err
+		}
+	}
+	s.mu.Lock()
+	s.open = append(s.open, r)
+	s.mu.Unlock()
+	return nil
+}
+
+// borrow gives an open run that no other task has.
+func (s *Sink) borrow() (*run, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.open); n > 0 {
+		r := s.open[n-1]
+		s.open = s.open[:n-1]
+		return r, nil
+	}
+	h, err := postings.NewHasher(s.o.Secret)
+	return &run{hasher: h}, err
+}
+
+// spill writes a run to disk and empties it.
+func (s *Sink) spill(r *run) error {
+	s.mu.Lock()
+	s.made++
+	base := fmt.Sprintf("%s.run%d", s.path(), s.made)
+	s.mu.Unlock()
+	if err := os.MkdirAll(filepath.Dir(base), 0o755); err != nil {
+		return fmt.Errorf("write run of the search index: %w", err)
+	}
+	w, err := postings.WriteRun(base, &r.rows)
+	if err != nil {
+		return err
+	}
+	r.rows.Reset()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.runs = append(s.runs, w)
+	return nil
+}
+
+// Flush writes what is still open.
+func (s *Sink) Flush(context.Context) ([]pipeline.Task, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var tasks []pipeline.Task
+	for range s.open {
+		tasks = append(tasks, pipeline.Task{Run: func(context.Context) error {
+			r, err := s.borrow()
+			if err != nil || len(r.rows.Resources) == 0 {
+				return err
+			}
+			return s.spill(r)
+		}})
+	}
+	return tasks, nil
+}
+
+// path is where the index file will be.
+func (s *Sink) path() string {
+	return filepath.Join(s.o.Dir, filepath.FromSlash(snapshot.SearchRel(s.o.Name)))
+}
+
+// Commit builds the index file.
+func (s *Sink) Commit(ctx context.Context) error {
+	if len(s.runs) == 0 {
+		return nil
+	}
+	if err := s.o.Build(ctx, s.runs, s.path(), s.path()+".tmp"); err != nil {
+		return err
+	}
+	f, err := snapshot.DescribeFile(s.o.Dir, snapshot.SearchRel(s.o.Name))
+	if err != nil {
+		return err
+	}
+	s.result = &snapshot.SearchIndex{File: f, Version: postings.Version, Segments: slices.Sorted(maps.Keys(s.segments))}
+	return s.Close()
+}
+
+// Close removes the runs.
+func (s *Sink) Close() error {
+	for _, r := range s.runs {
+		r.Remove()
+	}
+	s.runs, s.open = nil, nil
+	return nil
+}

@@ -1,0 +1,115 @@
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+)
+
+// SearchIndex is a file of the search index (docs/formats/search.md). It is derived: a
+// segment that no index covers is not found by a search until it is indexed.
+type SearchIndex struct {
+	File File `json:"file"`
+	// Version is that of the rows (postings.Version): readers leave out another one.
+	Version int `json:"version"`
+	// Segments are the ordinals of the segments it covers, rising. Gone are those that
+	// it has rows of and that left the manifest; nobody looks at these rows.
+	Segments []uint32 `json:"segments"`
+	Gone     []uint32 `json:"gone,omitempty"`
+}
+
+const searchSuffix = ".duckdb"
+
+// SearchRel gives the path of a search index below a data store's folder; name is that
+// of nothing else in it.
+func SearchRel(name string) string { return path.Join(indexDir, name+searchSuffix) }
+
+// withSearch gives m the search indexes of old that still cover a segment and are not
+// dropped, and the new one.
+func (m *Manifest) withSearch(old *Manifest, o *PublishOptions) {
+	all := old.Search
+	if o.Search != nil {
+		all = append(slices.Clip(all), *o.Search)
+	}
+	for _, x := range all {
+		if slices.Contains(o.DropSearch, x.File.Path) {
+			continue
+		}
+		n := SearchIndex{File: x.File, Version: x.Version, Gone: slices.Clone(x.Gone)}
+		for _, ordinal := range x.Segments {
+			if m.ByOrdinal(ordinal) != nil {
+				n.Segments = append(n.Segments, ordinal)
+			} else {
+				n.Gone = append(n.Gone, ordinal)
+			}
+		}
+		if len(n.Segments) > 0 {
+			slices.Sort(n.Gone)
+			m.Search = append(m.Search, n)
+		}
+	}
+}
+
+// checkSearch holds the rules of search indexes.
+func (m *Manifest) checkSearch(file func(*File, string) error) error {
+	covered := map[uint32]bool{}
+	for i := range m.Search {
+		x := &m.Search[i]
+		name, ok := strings.CutPrefix(x.File.Path, indexDir+"/")
+		name, ok2 := strings.CutSuffix(name, searchSuffix)
+		if !ok || !ok2 || !isName(name) {
+			return fmt.Errorf("path %q is not a search index", x.File.Path)
+		}
+		if err := file(&x.File, SearchRel(name)); err != nil {
+			return err
+		}
+		if x.Version < 1 {
+			return fmt.Errorf("search index %s: version %d", name, x.Version)
+		}
+		if len(x.Segments) == 0 || !rising(x.Segments) || !rising(x.Gone) {
+			return errors.New("search index " + name + ": ordinals do not rise, or there are none")
+		}
+		for _, ordinal := range x.Segments {
+			if covered[ordinal] || m.ByOrdinal(ordinal) == nil {
+				return fmt.Errorf("search index %s: segment %d is covered twice or does not exist", name, ordinal)
+			}
+			covered[ordinal] = true
+		}
+		for _, ordinal := range x.Gone {
+			if m.ByOrdinal(ordinal) != nil || ordinal >= m.NextSegment {
+				return fmt.Errorf("search index %s: segment %d is not gone", name, ordinal)
+			}
+		}
+	}
+	return nil
+}
+
+func rising(ordinals []uint32) bool {
+	for i := 1; i < len(ordinals); i++ {
+		if ordinals[i] <= ordinals[i-1] {
+			return false
+		}
+	}
+	return true
+}
+
+// Unindexed gives the ordinals of the segments with current rows that no search index
+// of a version covers.
+func (m *Manifest) Unindexed(version int) (ordinals []uint32) {
+	covered := map[uint32]bool{}
+	for i := range m.Search {
+		if m.Search[i].Version == version {
+			for _, ordinal := range m.Search[i].Segments {
+				covered[ordinal] = true
+			}
+		}
+	}
+	for i := range m.Segments {
+		if s := &m.Segments[i]; s.Current > 0 && !covered[s.Ordinal] {
+			ordinals = append(ordinals, s.Ordinal)
+		}
+	}
+	return ordinals
+}
