@@ -40,6 +40,7 @@ type serveFlags struct {
 	memory          byteSize
 	shutdown        time.Duration
 	compactAge      time.Duration
+	perClient       int
 }
 
 func newServeCommand(g *globals) *cobra.Command {
@@ -79,6 +80,7 @@ a second signal ends it at once, and loses nothing that was acknowledged either.
 	fs.StringVar(&f.log, "log", "text", "format of the log on standard error: text or json")
 	fs.Var(&f.memory, "memory", "memory that the process may use, imports of commands included")
 	fs.DurationVar(&f.compactAge, "compact-age", 10*time.Minute, "how long written resources stay in the delta store before they are folded into the snapshot; they go earlier when they are many; negative: only by the command compact")
+	fs.IntVar(&f.perClient, "requests-per-client", 0, "requests at work of one address at once, further ones get 429; 0: no limit. Behind a proxy all come from one address")
 	fs.DurationVar(&f.shutdown, "shutdown-timeout", 30*time.Second, "how long accepted requests may take after a signal to end")
 	return c
 }
@@ -109,6 +111,9 @@ func (f *serveFlags) check() error {
 	}
 	if f.compactAge == 0 {
 		return usageError("--compact-age 0 is no time; a negative one leaves compaction to the command")
+	}
+	if f.perClient < 0 {
+		return usageError("--requests-per-client %d is negative", f.perClient)
 	}
 	if f.shutdown <= 0 {
 		return usageError("--shutdown-timeout %s is not positive", f.shutdown)
@@ -216,9 +221,10 @@ func (s *serving) run(ctx context.Context, l net.Listener, out io.Writer, g *glo
 	})
 	fhir := datastores.NewFHIR(s.lake.stores, s.lake.compactor)
 	s.lake.profilesChanged = fhir.ProfilesChanged
-	front.Handle("/datastore/", rest.New(rest.Options{
-		DataStore: fhir.DataStore, BaseURL: s.flags.baseURL, Version: version, Log: s.log,
-	}))
+	interactions := rest.New(rest.Options{
+		DataStore: fhir.DataStore, BaseURL: s.flags.baseURL, Version: version, Log: s.log, PerClient: s.flags.perClient,
+	})
+	front.Handle("/datastore/", interactions)
 	if err := s.announce(); err != nil {
 		return err
 	}
@@ -237,12 +243,20 @@ func (s *serving) run(ctx context.Context, l net.Listener, out io.Writer, g *glo
 		tasks.Go(func() { s.profile(beside) })
 	}
 	err := front.Serve(ctx, l)
+	err = errors.Join(err, s.finish(interactions))
 	end()
 	tasks.Wait()
 	if err == nil {
 		s.log.Info("stopped")
 	}
 	return err
+}
+
+// finish waits for the requests that were to be answered later.
+func (s *serving) finish(h *rest.Handler) error {
+	ctx, cancel := context.WithTimeout(context.Background(), s.flags.shutdown)
+	defer cancel()
+	return h.Close(ctx)
 }
 
 // open opens all data stores, and makes the one that the flags name when it is the

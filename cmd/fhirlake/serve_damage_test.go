@@ -28,14 +28,8 @@ func TestDamageIsNeverServed(t *testing.T) {
 // damageFiles tries so many places of each file, and with all whatever else can happen.
 func damageFiles(t *testing.T, places int, all bool) {
 	r := newTestRoot(t)
-	s, err := startServer(r.bin, t.TempDir(), os.Environ(), "--root", r.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := startReady(t, r)
 	defer s.kill()
-	if err := s.awaitReady(); err != nil {
-		t.Fatal(err)
-	}
 	urls := fillStore(t, r, r.base(s))
 	truth := readAll(t, r.base(s), urls)
 	killed := r.copied() // as it would be found after a kill: with a log

@@ -95,19 +95,6 @@ func fillDisk(t *testing.T, rounds int) {
 	r.expectSound(false)
 }
 
-func startReady(t *testing.T, r testRoot) *server {
-	t.Helper()
-	s, err := startServer(r.bin, t.TempDir(), os.Environ(), "--root", r.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.awaitReady(); err != nil {
-		s.kill()
-		t.Fatal(err)
-	}
-	return s
-}
-
 // readOnly tells whether a data store refuses writes until the server is started again.
 func (s *server) readOnly(t *testing.T) bool {
 	t.Helper()

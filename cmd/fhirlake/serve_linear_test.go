@@ -8,7 +8,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -115,14 +114,8 @@ func (v versions) act(q asked) (told, versions) {
 // seenInOrder starts a server and lets clients ask it, each so many times.
 func seenInOrder(t *testing.T, clients, each, resources int) {
 	r := newTestRoot(t)
-	s, err := startServer(r.bin, t.TempDir(), os.Environ(), "--root", r.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := startReady(t, r)
 	defer s.kill()
-	if err := s.awaitReady(); err != nil {
-		t.Fatal(err)
-	}
 	base := r.base(s)
 	var (
 		mu    sync.Mutex
@@ -269,14 +262,8 @@ func TestOneCreateWins(t *testing.T) {
 
 func oneCreateWins(t *testing.T, clients, rounds int) {
 	r := newTestRoot(t)
-	s, err := startServer(r.bin, t.TempDir(), os.Environ(), "--root", r.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := startReady(t, r)
 	defer s.kill()
-	if err := s.awaitReady(); err != nil {
-		t.Fatal(err)
-	}
 	base := r.base(s)
 	for round := range rounds {
 		answers := make([]told, clients)

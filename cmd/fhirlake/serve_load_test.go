@@ -28,10 +28,60 @@ func TestShutdownUnderLoad(t *testing.T) {
 	})
 }
 
+// TestShutdownFinishesWhatIsAnsweredLater tells a server to end when it has taken
+// transactions to be answered later. They are there at the next start.
+func TestShutdownFinishesWhatIsAnsweredLater(t *testing.T) {
+	t.Parallel()
+	r := newTestRoot(t)
+	s := startReady(t, r)
+	defer func() { s.kill() }()
+	w := &writer{t: t}
+	const n = 50
+	for i := range n {
+		body := fmt.Sprintf(`{"resourceType":"Bundle","type":"transaction","entry":[%s]}`, putEntry(fmt.Sprintf("later-%d", i)))
+		req, err := http.NewRequest(http.MethodPost, r.base(s), strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Prefer", "respond-async")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusAccepted || !strings.HasPrefix(resp.Header.Get("Content-Location"), r.base(s)+"/Transaction/") {
+			t.Fatalf("status %d, Content-Location %s", resp.StatusCode, resp.Header.Get("Content-Location"))
+		}
+	}
+	if err := s.stop(syscall.SIGTERM); err != nil {
+		t.Errorf("the server ended with %v\n%s", err, s.log)
+	}
+	s = startReady(t, r)
+	for i := range n {
+		if version, _ := w.read(r.base(s), fmt.Sprintf("later-%d", i)); version != 1 {
+			t.Errorf("later-%d has version %d", i, version)
+		}
+	}
+}
+
 // TestKillUnderLoad kills a server while clients write; with the tag slow, many times.
 func TestKillUnderLoad(t *testing.T) {
 	t.Parallel()
 	underLoad(t, 2, (*server).kill)
+}
+
+// startReady starts a server on a root and waits until it serves requests.
+func startReady(t *testing.T, r testRoot) *server {
+	t.Helper()
+	s, err := startServer(r.bin, t.TempDir(), os.Environ(), "--root", r.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.awaitReady(); err != nil {
+		s.kill()
+		t.Fatal(err)
+	}
+	return s
 }
 
 // writers is how many clients write at once.
@@ -58,14 +108,7 @@ func underLoad(t *testing.T, rounds int, end func(*server), commands ...func(tes
 		clients[i] = &writer{t: t, name: fmt.Sprintf("w%d", i), acknowledged: map[string]int{}}
 	}
 	for round := range rounds + 1 {
-		s, err := startServer(r.bin, t.TempDir(), os.Environ(), "--root", r.dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := s.awaitReady(); err != nil {
-			s.kill()
-			t.Fatal(err)
-		}
+		s := startReady(t, r)
 		base := r.base(s)
 		for _, c := range clients {
 			c.check(base)

@@ -41,6 +41,8 @@ func interactionOf(method, path string) interaction {
 	switch {
 	case first == "metadata":
 		in.name = "capabilities"
+	case first == "Transaction":
+		in.name = "async" // the answer to a bundle that was to be answered later
 	case first == "_history":
 		in.name = "history-system"
 	case first == "_search":

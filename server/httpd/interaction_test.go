@@ -11,6 +11,7 @@ func TestInteractionOf(t *testing.T) {
 		{"GET", "/metadata", "capabilities", ""},
 		{"GET", "/_history", "history-system", ""},
 		{"POST", "/_search", "search-system", ""},
+		{"GET", "/Transaction/1", "async", ""},
 		{"POST", "/$export", "operation", ""},
 		{"POST", "/Patient", "create", "Patient"},
 		{"POST", "/Patient/", "create", "Patient"},

@@ -61,7 +61,10 @@ func (c *call) bundle() (*reply, error) {
 		return nil, outcome.Faultf(outcome.Malformed, "only a Bundle is posted to the base, found %s", res.Type)
 	}
 	b, err := bundle.Read(&r.tree, res.Root, func(transaction bool) int {
-		if transaction {
+		switch {
+		case transaction && c.async:
+			return capability.MaxAsyncTransaction
+		case transaction:
 			return capability.MaxTransaction
 		}
 		return capability.MaxBatch
@@ -86,7 +89,7 @@ func (c *call) bundle() (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &reply{status: http.StatusOK, write: func(w *stream) error { return c.writeItems(w, kind, items) }}, nil
+	return &reply{status: http.StatusOK, whole: true, write: func(w *stream) error { return c.writeItems(w, kind, items) }}, nil
 }
 
 // wrapperIssues gives the errors of a Bundle but for those within a resource, which are
@@ -118,6 +121,9 @@ func (it *item) read(c *call, t *fhir.Tree) error {
 	var err error
 	if it.target, it.query, err = readURL(e.URL, c.base); err != nil {
 		return err
+	}
+	if it.kind == targetLater {
+		return outcome.Faultf(outcome.Malformed, "the URL is not that of an interaction").At(at + ".request.url")
 	}
 	if it.kind == targetSystem && it.phase == phasePost {
 		return outcome.Faultf(outcome.Malformed, "a Bundle within a Bundle is not processed").At(at + ".request.url")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,17 +18,19 @@ import (
 
 // call is one interaction: a request, or an entry of a Bundle.
 type call struct {
-	ctx    context.Context
-	h      *Handler
-	ds     *DataStore
-	base   string // absolute URL of the data store, without a slash at the end
-	method string
+	ctx       context.Context
+	h         *Handler
+	ds        *DataStore
+	datastore string // its id
+	base      string // absolute URL of the data store, without a slash at the end
+	method    string
 	target
 	query  url.Values
 	header http.Header // of the request; of an entry, what stands for it
 	body   []byte
 	prefer prefer
 	entry  bool    // it is an entry of a Bundle
+	async  bool    // it is answered later
 	newID  string  // of a resource that it creates; "": one is made
 	text   *[]byte // memory for one resource that is read; nil: new memory
 }
@@ -42,8 +45,10 @@ type reply struct {
 	resource bool   // json is one that _summary and _elements can cut
 	flawed   bool   // it was stored with issues
 
-	write func(w *stream) error // writes the body, in place of json
-	raw   bool                  // json is a Binary that can go as what it is
+	write  func(w *stream) error // writes the body, in place of json
+	header map[string]string     // further ones
+	whole  bool                  // write reads nothing of the data store
+	raw    bool                  // json is a Binary that can go as what it is
 }
 
 // prefer is the header Prefer (FHIR R4, 3.1.0.1.7 and 3.1.1.1).
@@ -51,6 +56,7 @@ type prefer struct {
 	minimal, outcome bool // return=
 	representation   bool // it was asked for
 	strict           bool // handling=
+	async            bool // respond-async
 }
 
 func readPrefer(h http.Header) (p prefer) {
@@ -66,6 +72,8 @@ func readPrefer(h http.Header) (p prefer) {
 				p.outcome = true
 			case "handling=strict":
 				p.strict = true
+			case "respond-async":
+				p.async = true
 			}
 		}
 	}
@@ -77,7 +85,10 @@ func (c *call) run() (*reply, error) {
 	if err := c.allowed(); err != nil {
 		return nil, err
 	}
-	if c.id != "" && !validID(c.id) {
+	if c.method == http.MethodOptions {
+		return c.options()
+	}
+	if c.id != "" && !validID(c.id) && c.kind != targetLater {
 		kind := outcome.NotFound
 		if c.method == http.MethodPut {
 			kind = outcome.Malformed
@@ -94,6 +105,8 @@ func (c *call) run() (*reply, error) {
 		return c.readVersion()
 	case targetOperation:
 		return c.operate()
+	case targetLater:
+		return c.poll()
 	case targetSystem:
 		if !get {
 			return c.bundle()
@@ -150,25 +163,51 @@ func (c *call) allowed() error {
 	if conditional := (c.method == http.MethodPut || c.method == http.MethodDelete || c.method == http.MethodPatch) && c.kind == targetType; conditional {
 		return outcome.Faultf(outcome.NotSupported, "conditional %s is not there yet: it comes with search", c.method)
 	}
-	known := false
-	allow := allows[c.kind]
-	for m := range strings.SplitSeq(allow, ", ") {
-		i := methods[m]
-		if i != 0 && !set.Has(i) {
-			allow = strings.Replace(strings.Replace(allow, ", "+m, "", 1), m+", ", "", 1)
-			continue
-		}
-		known = known || m == c.method
-	}
-	if known {
+	allow := c.allow()
+	if slices.Contains(allow, c.method) {
 		return nil
 	}
-	return &notAllowed{outcome.Faultf(outcome.NotAllowed, "%s is not allowed here; allowed: %s", clip(c.method), allow), allow}
+	list := strings.Join(allow, ", ")
+	return &notAllowed{outcome.Faultf(outcome.NotAllowed, "%s is not allowed here; allowed: %s", clip(c.method), list), list}
+}
+
+// allow gives the methods that the target takes.
+func (c *call) allow() (list []string) {
+	methods, set := interactions[c.kind], capability.Of(c.typ)
+	for m := range strings.SplitSeq(allows[c.kind], ", ") {
+		if i := methods[m]; i == 0 || set.Has(i) {
+			list = append(list, m)
+		}
+	}
+	if !c.entry {
+		list = append(list, http.MethodOptions)
+	}
+	return list
+}
+
+// options tells what the target takes (RFC 9110, 9.3.7).
+func (c *call) options() (*reply, error) {
+	list := c.allow()
+	header := map[string]string{"Allow": strings.Join(list, ", ")}
+	if slices.Contains(list, http.MethodPatch) {
+		header["Accept-Patch"] = capability.JSONPatch + ", " + capability.FHIRJSON
+	}
+	return &reply{status: http.StatusNoContent, header: header}, nil
+}
+
+// headerOf gives a header; lines of the same name are one list (RFC 9110, 5.3).
+func (c *call) headerOf(name string) string { return joined(c.header, name) }
+
+func joined(h http.Header, name string) string {
+	if lines := h[name]; len(lines) > 1 {
+		return strings.Join(lines, ", ")
+	}
+	return h.Get(name)
 }
 
 // level is the validation level that the request asks for.
 func (c *call) level() (validate.Level, error) {
-	name := c.header.Get("X-Amzn-Healthlake-Fhir-Validation-Level")
+	name := c.headerOf("X-Amzn-Healthlake-Fhir-Validation-Level")
 	if name == "" {
 		return validate.Strict, nil
 	}
@@ -182,7 +221,7 @@ func (c *call) level() (validate.Level, error) {
 // ifMatch reads If-Match: a version, or any one that is there (RFC 9110, 13.1.1). A tag
 // that can be no version is the version 0xFFFFFFFF, which none has.
 func (c *call) ifMatch() (number uint32, any bool, err error) {
-	text := c.header.Get("If-Match")
+	text := c.headerOf("If-Match")
 	switch {
 	case text == "":
 		return 0, false, nil
@@ -207,7 +246,7 @@ func readETag(text string) (number uint32, ok bool) {
 		return 0, false
 	}
 	n, err := strconv.ParseUint(inner, 10, 32)
-	if err != nil || n == 0 {
+	if err != nil || n == 0 || inner[0] == '0' { // a tag is a text: "01" is another one
 		return noVersion, !strings.Contains(inner, `"`)
 	}
 	return uint32(n), true

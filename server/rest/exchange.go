@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,13 +27,17 @@ type exchange struct {
 	w http.ResponseWriter
 	r *http.Request
 
-	call   call
-	text   []byte // of a resource that is read
-	body   []byte // of the request
-	out    []byte // of the answer
-	pretty bool
-	cut    subset
-	native bool // a Binary goes as what it is
+	call    call
+	text    []byte // of a resource that is read
+	body    []byte // of the request
+	out     []byte // of the answer
+	pretty  bool
+	cut     subset
+	native  bool   // a Binary goes as what it is
+	client  string // that is counted; "" for none
+	cancel  func()
+	hasTurn bool
+	held    int64 // bytes of the body that count for the handler's limit
 }
 
 var exchanges = sync.Pool{New: func() any { return &exchange{} }}
@@ -45,7 +50,15 @@ func begin(h *Handler, w http.ResponseWriter, r *http.Request) *exchange {
 
 // end gives the memory back, but for what one huge body needed.
 func (x *exchange) end() {
-	x.w, x.r, x.call = nil, nil, call{}
+	x.leave()
+	if x.cancel != nil {
+		x.cancel()
+	}
+	if x.client != "" {
+		x.dismiss()
+	}
+	x.h.bodies.Add(-x.held)
+	x.w, x.r, x.call, x.cancel = nil, nil, call{}, nil
 	for _, b := range []*[]byte{&x.text, &x.body, &x.out} {
 		if cap(*b) > keepWork {
 			*b = nil
@@ -69,7 +82,8 @@ func (x *exchange) negotiate(t r4.TypeID, q url.Values) (err error) {
 	x.native = t == r4.TypeBinary
 	if format := q.Get("_format"); format != "" {
 		// A plus sign that is not escaped arrives as a space.
-		if !isJSON(mediaType(strings.ReplaceAll(format, " ", "+"))) && format != "json" {
+		media, refused := acceptItem(strings.Replace(format, "fhir json", "fhir+json", 1))
+		if refused || !isJSON(media) && media != "json" {
 			return outcome.Faultf(outcome.NotAcceptable, "format '%s' is not there; expected %s", clip(format), capability.FHIRJSON)
 		}
 		x.native = false
@@ -119,9 +133,13 @@ func (x *exchange) accepts() error {
 func acceptItem(item string) (media string, refused bool) {
 	media, parameters, _ := strings.Cut(item, ";")
 	for p := range strings.SplitSeq(parameters, ";") {
-		if v, ok := strings.CutPrefix(strings.TrimSpace(p), "q="); ok {
-			q, err := strconv.ParseFloat(v, 64)
-			refused = err == nil && q == 0
+		name, v, _ := strings.Cut(p, "=")
+		switch strings.ToLower(strings.TrimSpace(name)) {
+		case "q":
+			q, err := strconv.ParseFloat(strings.TrimSpace(v), 64)
+			refused = refused || err == nil && q == 0
+		case "fhirversion": // FHIR R4, 2.1.0.4
+			refused = refused || !isR4(strings.Trim(strings.TrimSpace(v), `"`))
 		}
 	}
 	return strings.ToLower(strings.TrimSpace(media)), refused
@@ -131,6 +149,10 @@ func mediaType(text string) string {
 	media, _, _ := strings.Cut(text, ";")
 	return strings.ToLower(strings.TrimSpace(media))
 }
+
+// isR4 tells whether the parameter fhirVersion of a media type is that of this server;
+// "" is any.
+func isR4(version string) bool { return version == "" || version == "4.0" || version == "4.0.1" }
 
 func isJSON(media string) bool {
 	switch media {
@@ -145,7 +167,7 @@ func isJSON(media string) bool {
 func (x *exchange) readBody(c *call) ([]byte, error) {
 	r := x.r
 	native := c.typ == r4.TypeBinary && (c.kind == targetType || c.kind == targetInstance) && r.Method != http.MethodPatch
-	content := r.Header.Get("Content-Type")
+	content := joined(r.Header, "Content-Type")
 	media := mediaType(content)
 	switch {
 	case isJSON(media), media == "", native:
@@ -156,8 +178,13 @@ func (x *exchange) readBody(c *call) ([]byte, error) {
 	default:
 		return nil, outcome.Faultf(outcome.Unsupported, "a body of type '%s' is not known; expected %s", clip(media), capability.FHIRJSON)
 	}
-	if _, p, err := mime.ParseMediaType(content); err == nil && isJSON(media) && p["charset"] != "" && !strings.EqualFold(p["charset"], "utf-8") {
-		return nil, outcome.Faultf(outcome.Unsupported, "charset '%s' is not known; JSON is in UTF-8", clip(p["charset"]))
+	if _, p, err := mime.ParseMediaType(content); err == nil && isJSON(media) {
+		if set := p["charset"]; set != "" && !strings.EqualFold(set, "utf-8") {
+			return nil, outcome.Faultf(outcome.Unsupported, "charset '%s' is not known; JSON is in UTF-8", clip(set))
+		}
+		if version := p["fhirversion"]; !isR4(version) {
+			return nil, outcome.Faultf(outcome.Unsupported, "fhirVersion '%s' is not known; expected 4.0", clip(version))
+		}
 	}
 	if err := x.read(); err != nil {
 		return nil, err
@@ -182,7 +209,7 @@ func (x *exchange) read() error {
 	// Beyond the limit, the connection is closed after the answer.
 	var body io.Reader = http.MaxBytesReader(x.w, x.r.Body, capability.MaxBody)
 	zipped := false
-	switch coding := strings.ToLower(strings.TrimSpace(x.r.Header.Get("Content-Encoding"))); coding {
+	switch coding := strings.ToLower(strings.TrimSpace(joined(x.r.Header, "Content-Encoding"))); coding {
 	case "", "identity":
 	case "gzip", "x-gzip":
 		zipped = true
@@ -196,12 +223,15 @@ func (x *exchange) read() error {
 		x.w.Header().Set("Accept-Encoding", "gzip")
 		return outcome.Faultf(outcome.Unsupported, "content encoding '%s' is not known; expected gzip or none", clip(coding))
 	}
-	if n := int(x.r.ContentLength); n > cap(x.body) {
-		x.body = make([]byte, 0, n+1) // known to be within the limit
-	}
 	for {
 		if len(x.body) == cap(x.body) {
-			x.body = append(x.body, 0)[:len(x.body)]
+			x.grow(zipped)
+		}
+		if grown := int64(cap(x.body)) - x.held; grown > 0 {
+			x.held += grown
+			if x.h.bodies.Add(grown) > x.h.o.Bodies {
+				return outcome.Faultf(outcome.Unavailable, "the server is busy with bodies of %d bytes; try again soon", x.h.o.Bodies)
+			}
 		}
 		n, err := body.Read(x.body[len(x.body):cap(x.body)])
 		x.body = x.body[:len(x.body)+n]
@@ -214,6 +244,16 @@ func (x *exchange) read() error {
 			return readFault(err, zipped)
 		}
 	}
+}
+
+// grow makes room for more of the body: as much as has come once more, so that one who
+// says that much will come, and sends nothing, takes no memory.
+func (x *exchange) grow(zipped bool) {
+	more := max(len(x.body), 4096)
+	if n := int(x.r.ContentLength); n >= len(x.body) && !zipped {
+		more = min(more, n+1-len(x.body)) // the end is seen with one byte of room
+	}
+	x.body = slices.Grow(x.body, more)
 }
 
 // readFault says why a body could not be read.
@@ -240,6 +280,9 @@ func (x *exchange) answer(out *reply) {
 	}
 	if out.flawed {
 		h.Set("X-Amzn-Healthlake-Validation-Issues", "true")
+	}
+	for name, value := range out.header {
+		h.Set(name, value)
 	}
 	status := out.status
 	switch {
@@ -313,7 +356,7 @@ func (x *exchange) refuse(err error) {
 		x.versionHeaders(version.number, 0)
 	case errors.As(err, &location):
 		h.Set("Location", x.call.base+"/"+location.location)
-	case f.Kind == outcome.Unavailable, f.Kind == outcome.Expired:
+	case f.Kind == outcome.Unavailable, f.Kind == outcome.Expired, f.Kind == outcome.Throttled:
 		h.Set("Retry-After", "1")
 	}
 	body := f.Append(x.out[:0])

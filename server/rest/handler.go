@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fhirlake/fhirlake/fhir/outcome"
@@ -32,6 +33,7 @@ type Options struct {
 
 	Concurrent int           // requests at once, further ones get 503; 0: 256
 	PerClient  int           // requests at once of one address, further ones get 429; 0: no limit
+	Bodies     int64         // bytes of requests' bodies in memory, further ones get 503; 0: 256 MiB
 	Timeout    time.Duration // of a request, from its header to its answer; 0: 60 s
 
 	Now   func() time.Time // nil: time.Now
@@ -40,12 +42,14 @@ type Options struct {
 }
 
 // Handler serves /datastore/{id}/r4 and what is below it. It is safe for concurrent
-// use.
+// use. Who ends it calls [Handler.Close] before the data stores are closed.
 type Handler struct {
-	o     Options
-	mux   *http.ServeMux
-	turns chan struct{} // holds one token for each request at work
-	since time.Time     // when it was made
+	o      Options
+	mux    *http.ServeMux
+	turns  chan struct{} // holds one token for each request at work
+	since  time.Time     // when it was made
+	desk   *desk
+	bodies atomic.Int64 // bytes in memory
 
 	mu      sync.Mutex
 	clients map[string]int // requests at work, by address
@@ -54,6 +58,7 @@ type Handler struct {
 // New makes a handler.
 func New(o Options) *Handler {
 	o.Concurrent = cmp.Or(o.Concurrent, 256)
+	o.Bodies = cmp.Or(o.Bodies, 256<<20)
 	o.Timeout = cmp.Or(o.Timeout, time.Minute)
 	if o.Now == nil {
 		o.Now = time.Now
@@ -64,7 +69,7 @@ func New(o Options) *Handler {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	h := &Handler{o: o, mux: http.NewServeMux(), turns: make(chan struct{}, o.Concurrent), since: o.Now(), clients: map[string]int{}}
+	h := &Handler{o: o, mux: http.NewServeMux(), turns: make(chan struct{}, o.Concurrent), since: o.Now(), clients: map[string]int{}, desk: newDesk()}
 	// The base answers with and without a slash, and never by a redirect.
 	h.mux.HandleFunc("/datastore/{datastore}/r4", h.serve)
 	h.mux.HandleFunc("/datastore/{datastore}/r4/{path...}", h.serve)
@@ -74,9 +79,11 @@ func New(o Options) *Handler {
 
 // ServeHTTP implements [http.Handler].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if p := r.URL.Path; strings.Contains(p, "//") || strings.Contains(p, "/./") || strings.Contains(p, "/../") {
-		h.unknown(w, r) // the mux would redirect
-		return
+	for part := range strings.SplitSeq(strings.Trim(r.URL.Path, "/"), "/") {
+		if part == "" || part == "." || part == ".." {
+			h.unknown(w, r) // the mux would redirect
+			return
+		}
 	}
 	h.mux.ServeHTTP(w, r)
 }
@@ -92,91 +99,119 @@ func (h *Handler) unknown(w http.ResponseWriter, r *http.Request) {
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 	x := begin(h, w, r)
 	defer x.end()
-	leave, f := h.enter(r)
-	if f != nil {
-		w.Header().Set("Retry-After", "1")
-		x.refuse(f)
-		return
-	}
-	defer leave()
-	ctx, cancel := context.WithTimeout(r.Context(), h.o.Timeout)
-	defer cancel()
-	out, err := x.interact(ctx)
+	out, err := x.take()
 	if err != nil {
 		x.refuse(err)
-		return
+	} else {
+		x.answer(out)
 	}
-	x.answer(out)
 }
 
-// enter takes a turn, or says why there is none.
-func (h *Handler) enter(r *http.Request) (leave func(), f *outcome.Fault) {
+// take reads the request and runs it. A turn is taken when the whole request is there,
+// and held while something of the data store is read, so that clients that send or
+// receive slowly hold none. The exchange gives all back at its end.
+func (x *exchange) take() (*reply, error) {
+	h, r := x.h, x.r
+	if err := x.admit(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), h.o.Timeout)
+	x.cancel = cancel
+	if err := x.readCall(ctx); err != nil {
+		return nil, err
+	}
 	select {
 	case h.turns <- struct{}{}:
+		x.hasTurn = true
 	default:
 		return nil, outcome.Faultf(outcome.Unavailable, "the server is busy with %d requests; try again soon", h.o.Concurrent)
 	}
-	if h.o.PerClient == 0 {
-		return h.leave, nil
+	if c := &x.call; c.prefer.async && c.kind == targetSystem && r.Method == http.MethodPost {
+		return x.later()
 	}
-	client := r.RemoteAddr
+	out, err := x.call.run()
+	if err != nil || out.write == nil || out.whole {
+		x.leave()
+	}
+	return out, err
+}
+
+// leave gives the turn back.
+func (x *exchange) leave() {
+	if x.hasTurn {
+		<-x.h.turns
+		x.hasTurn = false
+	}
+}
+
+// admit counts the request of a client, or says that it has too many.
+func (x *exchange) admit() error {
+	h := x.h
+	if h.o.PerClient == 0 {
+		return nil
+	}
+	client := x.r.RemoteAddr
 	if host, _, err := net.SplitHostPort(client); err == nil {
 		client = host
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.clients[client] >= h.o.PerClient {
-		h.leave()
-		return nil, outcome.Faultf(outcome.Throttled, "this address has %d requests at work; wait for one to end", h.o.PerClient)
+		return outcome.Faultf(outcome.Throttled, "this address has %d requests at work; wait for one to end", h.o.PerClient)
 	}
 	h.clients[client]++
-	return func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		if h.clients[client]--; h.clients[client] == 0 {
-			delete(h.clients, client)
-		}
-		h.leave()
-	}, nil
+	x.client = client
+	return nil
 }
 
-func (h *Handler) leave() { <-h.turns }
+// dismiss is the end of what admit counted.
+func (x *exchange) dismiss() {
+	h := x.h
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.clients[x.client]--; h.clients[x.client] == 0 {
+		delete(h.clients, x.client)
+	}
+}
 
-// interact reads the request into a call and runs it.
-func (x *exchange) interact(ctx context.Context) (*reply, error) {
+// readCall reads the request into the call of the exchange.
+func (x *exchange) readCall(ctx context.Context) error {
 	r := x.r
 	id := r.PathValue("datastore")
 	ds, err := x.h.o.DataStore(id)
 	if errors.Is(err, ErrNoDataStore) {
-		return nil, outcome.Faultf(outcome.NotFound, "there is no data store '%s'", clip(id))
+		return outcome.Faultf(outcome.NotFound, "there is no data store '%s'", clip(id))
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	c := &x.call
-	*c = call{ctx: ctx, h: x.h, ds: ds, base: x.h.base(r) + "/datastore/" + id + "/r4", method: r.Method, header: r.Header, text: &x.text}
-	if c.target, err = readTarget(r.PathValue("path")); err != nil {
-		return nil, err
+	*c = call{ctx: ctx, h: x.h, ds: ds, datastore: id, base: x.h.base(r) + "/datastore/" + id + "/r4", method: r.Method, header: r.Header, text: &x.text}
+	if c.target, err = readTarget(r.PathValue("path")); err == nil {
+		err = checkSlashes(r.URL.RawPath)
+	}
+	if err != nil {
+		return err
 	}
 	if r.URL.RawQuery != "" {
 		if c.query, err = parseQuery(r.URL.RawQuery); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	c.prefer = readPrefer(r.Header)
 	if err := x.negotiate(c.typ, c.query); err != nil {
-		return nil, err
+		return err
 	}
 	if err := c.allowed(); err != nil {
-		return nil, err // before the body is read
+		return err // before the body is read
 	}
 	switch r.Method {
 	case http.MethodPost, http.MethodPut, http.MethodPatch:
 		if c.body, err = x.readBody(c); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return c.run()
+	return nil
 }
 
 // base is what absolute URLs begin with.
@@ -192,6 +227,16 @@ func (h *Handler) base(r *http.Request) string {
 
 // metadata gives the CapabilityStatement (FHIR R4, 3.1.0.13).
 func (c *call) metadata() (*reply, error) {
+	if err := c.checkQuery("mode"); err != nil {
+		return nil, err
+	}
+	switch mode := c.query.Get("mode"); mode {
+	case "", "full", "normative": // of R4 all that it says is normative, but for search
+	case "terminology":
+		return nil, outcome.Faultf(outcome.NotSupported, "parameter mode: there is no terminology service")
+	default:
+		return nil, outcome.Faultf(outcome.Malformed, "parameter mode: '%s' is none of full, normative, terminology", clip(mode))
+	}
 	return &reply{status: http.StatusOK, resource: true, json: capability.Statement(capability.Server{
 		Version: c.h.o.Version, Base: c.base, Date: c.h.since, Erase: c.ds.eraser != nil,
 	})}, nil

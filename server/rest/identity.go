@@ -85,8 +85,11 @@ func eachMember(text []byte, f func(key []byte, from, to int)) bool {
 	}
 	for i = skipSpace(text, i+1); i < len(text) && text[i] == '"'; {
 		key := skipString(text, i)
+		if key < 0 {
+			return false
+		}
 		colon := skipSpace(text, key)
-		if key < i+2 || colon >= len(text) || text[colon] != ':' {
+		if colon >= len(text) || text[colon] != ':' {
 			return false
 		}
 		from := skipSpace(text, colon+1)

@@ -18,12 +18,24 @@ var allGood = []fhir.Issue{{Severity: fhir.Information, Code: "informational", D
 // operate invokes an operation (FHIR R4, 3.2.0).
 func (c *call) operate() (*reply, error) {
 	var run func() (*reply, error)
-	var post bool
+	var post, both bool // how it is invoked
 	switch op := c.operation; {
+	case c.version != "" && op != capability.Meta.Name && op != capability.MetaAdd.Name && op != capability.MetaDelete.Name:
+		return nil, outcome.Faultf(outcome.NotFound, "there is no operation '$%s' here", clip(op))
 	case op == capability.Validate.Name && c.typ != 0:
-		run, post = c.validate, true
+		run, both, post = c.validate, c.id != "", true
 	case op == capability.Meta.Name && c.id != "":
-		run = c.meta
+		run, both = c.meta, true
+	case op == capability.MetaAdd.Name && c.id != "" && c.version == "":
+		run, post = func() (*reply, error) { return c.editMeta(false) }, true
+	case op == capability.MetaDelete.Name && c.id != "" && c.version == "":
+		run, post = func() (*reply, error) { return c.editMeta(true) }, true
+	case op == capability.MetaAdd.Name && c.id != "", op == capability.MetaDelete.Name && c.id != "":
+		return nil, outcome.Faultf(outcome.NotSupported, "operation $%s: what a version says is not changed afterwards", op)
+	case op == capability.Meta.Name:
+		return nil, outcome.Faultf(outcome.NotSupported, "operation $meta is there for a resource and its versions; all tags of a type come with search")
+	case op == "purge" && c.typ == r4.TypePatient && c.id != "":
+		return nil, outcome.Faultf(outcome.NotSupported, "operation $purge is not there yet: what belongs to a patient is found by search")
 	case op == capability.Erase.Name && c.id != "" && c.ds.eraser != nil:
 		run, post = c.erase, true
 	case op == capability.Erase.Name && c.id != "":
@@ -31,7 +43,7 @@ func (c *call) operate() (*reply, error) {
 	default:
 		return nil, outcome.Faultf(outcome.NotFound, "there is no operation '$%s' here", clip(op))
 	}
-	if (c.method == http.MethodPost) != post {
+	if isPost := c.method == http.MethodPost; !both && isPost != post {
 		allow := "GET, HEAD"
 		if post {
 			allow = "POST"
@@ -41,19 +53,32 @@ func (c *call) operate() (*reply, error) {
 	return run()
 }
 
-// meta gives the meta of the current version as Parameters (FHIR R4, Resource-meta).
+// meta gives the meta of the current version, or of the one of the URL, as Parameters
+// (FHIR R4, Resource-meta).
 func (c *call) meta() (*reply, error) {
-	res, err := c.ds.store.Read(c.typ, c.id, nil)
-	if err != nil {
-		return nil, c.readFault(err)
+	if err := c.checkQuery(); err != nil {
+		return nil, err
 	}
+	read := c.current
+	if c.version != "" {
+		read = c.versionOf
+	}
+	res, err := read()
+	if err != nil {
+		return nil, err
+	}
+	return metaOf(c.typ, &res)
+}
+
+// metaOf makes the reply that has the meta of a resource.
+func metaOf(t r4.TypeID, res *lake.Resource) (*reply, error) {
 	r, root, ok := readTree(res.JSON)
 	defer r.release()
 	if !ok {
 		return nil, errors.New("a stored resource cannot be read")
 	}
 	out := []byte(`{"resourceType":"Parameters","parameter":[{"name":"return"`)
-	if m := r.tree.Child(root, c.typ.ElementByName("meta")); m != fhir.NoNode {
+	if m := r.tree.Child(root, t.ElementByName("meta")); m != fhir.NoNode {
 		out = append(append(out, `,"valueMeta":`...), r.tree.JSON(m)...)
 	}
 	return &reply{status: http.StatusOK, version: res.Number, updated: res.Updated, json: append(out, `}]}`...)}, nil
@@ -61,6 +86,9 @@ func (c *call) meta() (*reply, error) {
 
 // erase removes a resource with its history.
 func (c *call) erase() (*reply, error) {
+	if err := c.checkQuery(); err != nil {
+		return nil, err
+	}
 	if capability.Of(c.typ) == 0 {
 		return nil, outcome.Faultf(outcome.NotFound, "%s is not stored", c.typ)
 	}
@@ -91,6 +119,13 @@ func (c *call) validate() (*reply, error) {
 		return c.validateDelete()
 	default:
 		return nil, outcome.Faultf(outcome.Malformed, "mode '%s' is none of create, update, delete, profile", clip(v.mode))
+	}
+	if v.resource == nil && c.id != "" { // the one that is there (value set resource-validation-mode)
+		res, err := c.current()
+		if err != nil {
+			return nil, err
+		}
+		v.resource = res.JSON
 	}
 	if v.resource == nil {
 		return nil, outcome.Faultf(outcome.Malformed, "there is no resource to validate")

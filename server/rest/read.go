@@ -33,21 +33,33 @@ func (c *call) readVersion() (*reply, error) {
 	if err := c.checkQuery(); err != nil {
 		return nil, err
 	}
-	n, err := strconv.ParseUint(c.version, 10, 32)
-	if err != nil || n == 0 || c.version[0] == '0' || c.version[0] == '+' {
-		return nil, outcome.Faultf(outcome.NotFound, "%s/%s has no version '%s'", c.typ, c.id, clip(c.version))
-	}
-	res, err := c.ds.store.ReadVersion(c.typ, c.id, uint32(n), nil)
-	if errors.Is(err, lake.ErrNotFound) {
-		return nil, outcome.Faultf(outcome.NotFound, "%s/%s has no version %d", c.typ, c.id, n)
-	}
+	res, err := c.versionOf()
 	if err != nil {
-		return nil, c.readFault(err)
+		return nil, err
 	}
 	return c.give(&res)
 }
 
-// readFault says what an error of reading the resource of the call means.
+// versionOf reads the version of the URL.
+func (c *call) versionOf() (lake.Resource, error) {
+	n, err := strconv.ParseUint(c.version, 10, 32)
+	if err != nil || n == 0 || c.version[0] == '0' || c.version[0] == '+' {
+		return lake.Resource{}, outcome.Faultf(outcome.NotFound, "%s/%s has no version '%s'", c.typ, c.id, clip(c.version))
+	}
+	res, err := c.ds.store.ReadVersion(c.typ, c.id, uint32(n), nil)
+	if errors.Is(err, lake.ErrNotFound) {
+		return res, outcome.Faultf(outcome.NotFound, "%s/%s has no version %d", c.typ, c.id, n)
+	}
+	return res, c.readFault(err)
+}
+
+// current reads the current version.
+func (c *call) current() (lake.Resource, error) {
+	res, err := c.ds.store.Read(c.typ, c.id, nil)
+	return res, c.readFault(err)
+}
+
+// readFault says what an error of reading the resource of the call means; nil is none.
 func (c *call) readFault(err error) error {
 	var gone *lake.GoneError
 	switch {
@@ -105,7 +117,7 @@ func shown(t r4.TypeID, text, kept []byte) ([]byte, error) {
 // unmodified evaluates If-None-Match and If-Modified-Since (RFC 9110, 13.2.2: the
 // second counts only without the first).
 func (c *call) unmodified(res *lake.Resource) bool {
-	if text := c.header.Get("If-None-Match"); text != "" {
+	if text := c.headerOf("If-None-Match"); text != "" {
 		if strings.TrimSpace(text) == "*" {
 			return true
 		}

@@ -31,6 +31,7 @@ const (
 	targetOperation
 	targetSearch      // _search
 	targetCompartment // Type/id/Type
+	targetLater       // Transaction/id: a request that is answered later
 	numTargets
 )
 
@@ -48,7 +49,11 @@ var allows = [numTargets]string{
 	targetOperation:       "GET, HEAD, POST",
 	targetSearch:          "POST",
 	targetCompartment:     "GET, HEAD",
+	targetLater:           "GET, HEAD, DELETE",
 }
+
+// laterPath is no resource type of R4. Amazon HealthLake has it.
+const laterPath = "Transaction"
 
 // readTarget reads a path below the base, without a slash in front.
 func readTarget(path string) (t target, err error) {
@@ -60,6 +65,8 @@ func readTarget(path string) (t target, err error) {
 	switch {
 	case first[:min(1, len(first))] == "$" && !more:
 		return target{kind: targetOperation, operation: first[1:]}, nil
+	case first == laterPath && more && rest != "" && !strings.Contains(rest, "/"):
+		return target{kind: targetLater, id: rest}, nil
 	case more:
 	case first == "metadata":
 		return target{kind: targetMetadata}, nil
@@ -94,8 +101,16 @@ func readTarget(path string) (t target, err error) {
 	switch {
 	case third == "_history" && !more:
 		t.kind = targetInstanceHistory
-	case third == "_history" && !strings.Contains(rest, "/"):
-		t.kind, t.version = targetVersion, rest
+	case third == "_history":
+		var operation string
+		t.kind = targetVersion
+		if t.version, operation, more = strings.Cut(rest, "/"); !more {
+			return t, nil
+		}
+		if !strings.HasPrefix(operation, "$") || strings.Contains(operation, "/") {
+			return target{}, outcome.Faultf(outcome.NotFound, "there is nothing at '%s'", clip(path))
+		}
+		t.kind, t.operation = targetOperation, operation[1:]
 	case strings.HasPrefix(third, "$") && !more:
 		t.kind, t.operation = targetOperation, third[1:]
 	case !more && (third == "*" || r4.ResourceTypeByName([]byte(third)) != 0):
@@ -106,6 +121,15 @@ func readTarget(path string) (t target, err error) {
 	return t, nil
 }
 
+// checkSlashes refuses a path in which a slash is escaped: no id has one, and it must
+// not divide the path either.
+func checkSlashes(escaped string) error {
+	if strings.Contains(escaped, "%2F") || strings.Contains(escaped, "%2f") {
+		return outcome.Faultf(outcome.NotFound, "there is nothing at '%s': an id has no slash", clip(escaped))
+	}
+	return nil
+}
+
 // readURL reads the URL of an entry of a Bundle: relative to the base, or below it.
 func readURL(text, base string) (t target, query url.Values, err error) {
 	rest, ok := strings.CutPrefix(text, base)
@@ -113,6 +137,9 @@ func readURL(text, base string) (t target, query url.Values, err error) {
 		return target{}, nil, outcome.Faultf(outcome.Malformed, "URL '%s' is not below the base of this data store", clip(text))
 	}
 	path, search, _ := strings.Cut(strings.TrimPrefix(rest, "/"), "?")
+	if err := checkSlashes(path); err != nil {
+		return target{}, nil, err
+	}
 	if path, err = url.PathUnescape(path); err == nil {
 		query, err = url.ParseQuery(search)
 	}

@@ -3,6 +3,7 @@ package rest
 import (
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/fhirlake/fhirlake/fhir/outcome"
 	"github.com/fhirlake/fhirlake/fhir/r4"
@@ -79,7 +80,7 @@ func (c *call) update() (*reply, error) {
 
 // checkConditions refuses what comes with search.
 func (c *call) checkConditions() error {
-	if c.header.Get("If-None-Exist") != "" {
+	if c.headerOf("If-None-Exist") != "" {
 		return outcome.Faultf(outcome.NotSupported, "conditional create is not there yet: it comes with search")
 	}
 	return c.checkQuery()
@@ -92,7 +93,7 @@ func (c *call) setConditions(w *lake.Write) (err error) {
 		return err
 	}
 	w.MustExist = w.MustExist || exists
-	switch text := c.header.Get("If-None-Match"); text {
+	switch text := c.headerOf("If-None-Match"); text {
 	case "":
 	case "*":
 		w.IfNoneMatch = true
@@ -104,7 +105,7 @@ func (c *call) setConditions(w *lake.Write) (err error) {
 
 // idempotencyKey reads the key of a create.
 func (c *call) idempotencyKey() (string, error) {
-	key := c.header.Get("X-Amz-Fhir-Idempotency-Key")
+	key := strings.ToLower(c.headerOf("X-Amz-Fhir-Idempotency-Key")) // RFC 9562, 4: case does not count
 	if key != "" && !validUUID(key) {
 		return "", outcome.Faultf(outcome.Malformed, "header x-amz-fhir-idempotency-key: '%s' is no UUID", clip(key))
 	}
@@ -292,6 +293,11 @@ func (c *call) preparePatch() (*change, error) {
 	if err != nil {
 		return nil, err
 	}
+	return c.preparePatchOf(p)
+}
+
+// preparePatchOf makes a change of a patch that was read.
+func (c *call) preparePatchOf(p patch.Patch) (*change, error) {
 	level, err := c.level()
 	if err != nil {
 		return nil, err

@@ -6,7 +6,11 @@
 // Read [Of] first.
 package capability
 
-import "github.com/fhirlake/fhirlake/fhir/r4"
+import (
+	"time"
+
+	"github.com/fhirlake/fhirlake/fhir/r4"
+)
 
 // Interaction is one of FHIR's (R4, value sets type- and system-restful-interaction).
 type Interaction uint16
@@ -72,21 +76,29 @@ type Operation struct {
 var (
 	Validate = Operation{
 		"validate", "http://hl7.org/fhir/OperationDefinition/Resource-validate", true, true,
-		"checks a resource as a write at level strict does, and more: profiles of `profile`, notes on profiles that are not known; stores nothing. `mode`: create, update, delete, profile",
+		"checks a resource as a write at level strict does, and more: profiles of `profile`, notes on profiles that are not known; stores nothing. Without a resource, the one that is there. `mode`: create, update, delete, profile",
 	}
 	Meta = Operation{
 		"meta", "http://hl7.org/fhir/OperationDefinition/Resource-meta", false, true,
-		"gives the meta of the current version",
+		"gives the meta of the current version, or of a version",
+	}
+	MetaAdd = Operation{
+		"meta-add", "http://hl7.org/fhir/OperationDefinition/Resource-meta-add", false, true,
+		"adds profiles, tags and security labels; makes a version",
+	}
+	MetaDelete = Operation{
+		"meta-delete", "http://hl7.org/fhir/OperationDefinition/Resource-meta-delete", false, true,
+		"removes profiles, tags and security labels; makes a version",
 	}
 	Erase = Operation{
 		"erase", "", false, true,
-		"removes a resource with its history, as in Amazon HealthLake; where the data store can",
+		"removes a resource with its history, as in Amazon HealthLake",
 	}
 )
 
 // Operations gives those that a data store has, erase being one that not every one has.
 func Operations(erase bool) []Operation {
-	ops := []Operation{Validate, Meta}
+	ops := []Operation{Validate, Meta, MetaAdd, MetaDelete}
 	if erase {
 		ops = append(ops, Erase)
 	}
@@ -98,8 +110,12 @@ const (
 	MaxBody        = 5 << 20 // bytes, after decompression; as in Amazon HealthLake
 	MaxTransaction = 100     // entries
 	MaxBatch       = 500     // entries
-	MaxCount       = 1000    // versions on a page of a history
-	DefaultCount   = 100
+	// MaxAsyncTransaction is how many entries a transaction that is answered later has.
+	MaxAsyncTransaction = 500
+	MaxPending          = 500       // requests of a data store that are to be answered later
+	KeepAnswers         = time.Hour // for which the answers of those are kept
+	MaxCount            = 1000      // versions on a page of a history
+	DefaultCount        = 100
 )
 
 // The media types that a PATCH takes.

@@ -9,13 +9,13 @@ import (
 
 // headers are those that the interface knows, with what they do.
 var headers = [][2]string{
-	{"Accept, _format", "JSON (`application/fhir+json`, `application/json`); anything else alone is 406. A Binary goes as what it is unless FHIR's JSON is named"},
+	{"Accept, _format", "JSON (`application/fhir+json`, `application/json`) of fhirVersion 4.0; anything else alone is 406. A Binary goes as what it is unless FHIR's JSON is named"},
 	{"Content-Type", "JSON in UTF-8; for PATCH the format of the patch; for a Binary anything; else 415"},
 	{"Content-Encoding, Accept-Encoding", "gzip"},
-	{"ETag, If-Match, If-None-Match", "`W/\"versionId\"`. On a write, If-None-Match: * lets it create only: 412 also when the resource was deleted"},
+	{"ETag, If-Match, If-None-Match", "`W/\"versionId\"`, also as `\"versionId\"`. On a write one tag is taken, and If-None-Match: * lets it create only: 412 also when the resource was deleted. On a read, If-None-Match is a list"},
 	{"Last-Modified, If-Modified-Since", "304 when nothing is newer"},
 	{"Location", "the version that a create or an update made first, absolute"},
-	{"Prefer", "`return=minimal`, `return=representation` (the default; of a Bundle, minimal is), `return=OperationOutcome`; `handling=strict` refuses parameters that are not known"},
+	{"Prefer", "`return=minimal`, `return=representation` (the default; of a Bundle, minimal is), `return=OperationOutcome`; `handling=strict` refuses parameters that are not known; `respond-async`: see below"},
 	{"x-amzn-healthlake-fhir-validation-level", "`strict` (default), `structure-only`, `minimal`"},
 	{"x-amzn-healthlake-validation-issues", "`true`: the resource was stored with issues, at level minimal"},
 	{"x-amz-fhir-idempotency-key", "a UUID, on create: the same again within 24 hours is 409, and Location names the original"},
@@ -34,14 +34,16 @@ var notes = []string{
 	"A transaction is written as a whole or not at all. Its writes are of different resources, or it is refused. References, uris and links of narratives that are the fullUrl of an entry become its Type/id, also relative ones where the fullUrl has a server; those that name a version, and searches (`Practitioner?identifier=...`), stay as they are. A GET that finds nothing says so in its entry and undoes nothing.",
 	"In a Bundle, a JSON Patch comes as the data of a Binary, a FHIRPath Patch as Parameters.",
 	"A reference that resolves to nothing is accepted.",
+	fmt.Sprintf("A batch or transaction with `Prefer: respond-async` is answered with 202, and Content-Location is where its answer will be (`Transaction/id`): GET gives 202 with SUBMITTED or IN_PROGRESS, then the answer, for %d minutes; DELETE cancels what has not begun, and forgets the answer. "+
+		"Such a transaction has at most %d entries, and a data store %d such requests that are not done (429). They are kept in memory: 202 says that a request was taken, not that it was done. When the server ends, it finishes them first; after a crash the place answers 404, and a transaction was written as a whole or not at all.", int(KeepAnswers.Minutes()), MaxAsyncTransaction, MaxPending),
+	"OPTIONS says what a URL takes. An escaped slash divides nothing.",
 }
 
 // missing is what is not there.
 var missing = []string{
 	"search, in all its forms; conditional create, update, patch and delete, which need it",
-	"`$erase`: the interface has it for a data store that can remove a history, which none can yet",
-	"`$everything`, `$purge`, `$export`; `$meta` of a type or of all, `$meta-add`, `$meta-delete`",
-	"asynchronous requests: Prefer: respond-async is answered at once",
+	"`$everything`, `$export`; `$purge` and `$meta` of a type, which need search; changing the meta of a version that is not the current one",
+	"asynchronous requests but for batch and transaction: there Prefer: respond-async is ignored",
 	"XML",
 }
 
@@ -59,13 +61,16 @@ func Document() string {
 	fmt.Fprintf(&b, "| transaction | `POST` of a Bundle | at most %d entries |\n| batch | `POST` of a Bundle | at most %d entries |\n", MaxTransaction, MaxBatch)
 	fmt.Fprintf(&b, "\nA PATCH is a JSON Patch (`%s`) or a FHIRPath Patch (`%s`). A body has at most %d MiB, unzipped;\na page of a history %d versions, %d when none is said.\n", JSONPatch, FHIRJSON, MaxBody>>20, MaxCount, DefaultCount)
 	b.WriteString("\n## Operations\n\n| operation | where | |\n| --- | --- | --- |\n")
-	for _, o := range Operations(false) {
+	for _, o := range Operations(true) {
 		method, where := "POST", "`Type`, `Type/id`"
 		if !o.Type {
 			where = "`Type/id`"
 		}
-		if o.Name == Meta.Name {
-			method = "GET"
+		switch o.Name {
+		case Meta.Name:
+			method, where = "GET, POST", "`Type/id`, `Type/id/_history/version`"
+		case Validate.Name:
+			where = "`Type`, `Type/id`; GET `Type/id`"
 		}
 		fmt.Fprintf(&b, "| `$%s` | %s %s | %s |\n", o.Name, method, where, o.Doc)
 	}
