@@ -212,6 +212,11 @@ var deleteDatastoreWork = work[string, catalog.Properties]{
 		if err != nil {
 			return catalog.Properties{}, err
 		}
+		if l.sql != nil {
+			if err := l.sql.Forget(d.ID); err != nil {
+				return catalog.Properties{}, err
+			}
+		}
 		if d, err = l.stores.Delete(d.ID); err != nil {
 			return catalog.Properties{}, err
 		}

@@ -26,6 +26,7 @@ import (
 	"github.com/fhirlake/fhirlake/server/metrics"
 	"github.com/fhirlake/fhirlake/server/owner"
 	"github.com/fhirlake/fhirlake/server/rest"
+	"github.com/fhirlake/fhirlake/server/sql"
 	"github.com/fhirlake/fhirlake/store/root"
 )
 
@@ -141,6 +142,12 @@ func isLoopback(address string) (bool, error) {
 // (docs/decisions/0023).
 const threadsPerCore = 3
 
+// SQL takes a share of the memory for the queries of one state, and runs so many at once.
+const (
+	sqlShare   = 4
+	sqlQueries = 4
+)
+
 func runServe(c *cobra.Command, g *globals, f *serveFlags) error {
 	limitMemory(int64(f.memory))
 	if os.Getenv("GOMAXPROCS") == "" {
@@ -218,6 +225,12 @@ func (s *serving) run(ctx context.Context, l net.Listener, out io.Writer, g *glo
 	}))
 	s.lake.compactor = datastores.NewCompactor(s.lake.stores, datastores.CompactorOptions{
 		Age: s.flags.compactAge, Memory: int64(s.flags.memory) / 8, Log: s.log, Observe: meters.Compaction,
+	})
+	s.lake.sql = sql.NewSet(sql.SetOptions{
+		Lake: s.lake.stores.Lake, Queries: sqlQueries,
+		Options: sql.Options{
+			TempDir: s.lake.root.TempDir, Memory: int64(s.flags.memory) / sqlShare, Threads: cores, Workers: cores,
+		},
 	})
 	fhir := datastores.NewFHIR(s.lake.stores, s.lake.compactor)
 	s.lake.profilesChanged = fhir.ProfilesChanged

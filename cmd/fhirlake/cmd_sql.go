@@ -1,17 +1,22 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/fhirlake/fhirlake/server/sql"
 	"github.com/fhirlake/fhirlake/store/duck"
+	"github.com/fhirlake/fhirlake/store/root"
 	"github.com/fhirlake/fhirlake/store/snapshot"
 )
 
@@ -27,8 +32,14 @@ resources, one row each: columns and nesting as in FHIR JSON. Beside a decimal x
 x__decimal, beside a date d there are d__start and d__end, and a reference has
 reference__type and reference__id. DESCRIBE Patient lists the columns.
 
-The query sees the data store's files and nothing else. With - it is read from
-standard input.`,
+The query sees the data store's files and nothing else, and every write and deletion
+that was answered before it began. With - it is read from standard input.
+
+When a server owns the root the query runs in it, with a share of its memory unless
+--memory says how much. Otherwise the command runs it, and owns the root for the moment
+that it takes to read what is in no snapshot yet. While another command owns the root
+for long, an import without a server, the result is that of the last snapshot, and a
+line on standard error says so.`,
 		Example: `  fhirlake sql "SELECT count(*) FROM Patient"
   fhirlake sql --format parquet -o bp.parquet "SELECT * FROM Observation WHERE code.text = 'Blood pressure'"
   fhirlake sql - < query.sql`,
@@ -55,7 +66,15 @@ standard input.`,
 			if f == duck.Parquet && output == "" && isTerminal(c.OutOrStdout()) {
 				return usageError("--format parquet is not for a terminal; add -o FILE")
 			}
-			return runSQL(c, g, query, f, output, int64(memory))
+			p := sqlParams{Datastore: g.datastore, Query: query, Format: f}
+			if c.Flags().Changed("memory") {
+				p.Memory = int64(memory)
+			}
+			if output == "" {
+				p.Width = terminalWidth(c.OutOrStdout())
+				return runSQL(c, g, p, int64(memory), c.OutOrStdout())
+			}
+			return writeFile(output, func(w io.Writer) error { return runSQL(c, g, p, int64(memory), w) })
 		},
 	}
 	c.Flags().StringVar(&format, "format", "table", "table, csv, json, ndjson or parquet")
@@ -64,39 +83,114 @@ standard input.`,
 	return c
 }
 
-func runSQL(c *cobra.Command, g *globals, query string, f duck.Format, output string, memory int64) error {
+// sqlParams say what to ask. Memory is in bytes; 0: what the server gives.
+type sqlParams struct {
+	Datastore string      `json:"datastore"`
+	Query     string      `json:"query"`
+	Format    duck.Format `json:"format"`
+	Width     int         `json:"width"`
+	Memory    int64       `json:"memory"`
+}
+
+func (p *sqlParams) run(ctx context.Context, st *sql.State, w io.Writer) (int64, error) {
+	rows, err := st.Write(ctx, w, sql.Query{Text: p.Query, Format: p.Format, Width: p.Width, Memory: p.Memory})
+	return rows, errors.Join(err, st.Close())
+}
+
+// sqlWork runs a query in a server. Its result is the number of rows; they go to the
+// output.
+var sqlWork = work[sqlParams, int64]{
+	name: "sql",
+	do: func(ctx context.Context, l *lake, s *session, p sqlParams) (int64, error) {
+		d, err := l.catalog.Find(p.Datastore)
+		if err != nil {
+			return 0, err
+		}
+		st, err := l.sql.State(ctx, d.ID)
+		if err != nil {
+			return 0, err
+		}
+		return p.run(ctx, st, s.out)
+	},
+}
+
+// runSQL has the server that owns the root run a query, or runs it here.
+func runSQL(c *cobra.Command, g *globals, p sqlParams, memory int64, w io.Writer) error {
+	if o, owned := root.FindOwner(g.root); owned && o.Address != "" {
+		_, err := sqlWork.send(c, o, nil, w, p)
+		return err
+	}
 	l, err := openBeside(g)
 	if err != nil {
 		return err
 	}
-	defer l.Close()
-	store, err := snapshot.Open(l.root.DatastoreDir(l.datastore.ID))
+	st, err := l.openSQL(c, g, sql.Options{TempDir: l.root.TempDir, Memory: memory})
+	var owned *root.OwnedError
+	if errors.As(err, &owned) { // by a server that has come meanwhile
+		_, err = sqlWork.send(c, owned.Owner, nil, w, p)
+		return errors.Join(err, l.Close())
+	}
+	if err == nil {
+		_, err = p.run(c.Context(), st, w)
+	}
+	return errors.Join(err, l.Close())
+}
+
+// openSQL opens the data store for a query here. What it has in the delta only the owner
+// can read, so the command is the owner for as long as that takes. The error is a
+// [*root.OwnedError] when a server owns the root.
+func (l *lake) openSQL(c *cobra.Command, g *globals, o sql.Options) (*sql.State, error) {
+	dir := l.root.DatastoreDir(l.datastore.ID)
+	store, err := snapshot.Open(dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	m, release, err := store.Current()
-	if err != nil {
-		return err
+	if _, err := os.Stat(filepath.Join(dir, "delta")); errors.Is(err, fs.ErrNotExist) {
+		return sql.Snapshot(store, o) // nobody but imports ever wrote to it
 	}
-	defer release()
-	temp, remove, err := l.root.TempDir()
-	if err != nil {
-		return err
+	st, err := deltaSQL(c.Context(), g, l.datastore.ID, o)
+	var owned *root.OwnedError
+	switch {
+	case errors.As(err, &owned) && owned.Owner.Address == "", errors.Is(err, root.ErrNotWritable):
+		fmt.Fprintf(c.ErrOrStderr(), "the result is that of the last snapshot; what was written or deleted one by one since then is not seen: %v\n", err)
+		return sql.Snapshot(store, o)
+	case err != nil:
+		return nil, err
 	}
-	defer remove()
-	db, err := duck.Open(c.Context(), duck.Options{Store: store, Manifest: m, MemoryLimit: memory, TempDir: temp})
-	if err != nil {
-		return err
+	return st, nil
+}
+
+// ownerTimeout is how long a query waits for a command that owns the root: another query
+// has it for a moment, an import for longer.
+const ownerTimeout = 3 * time.Second
+
+// deltaSQL owns the root until all of a data store's delta is read.
+func deltaSQL(ctx context.Context, g *globals, id string, o sql.Options) (*sql.State, error) {
+	wait := time.After(ownerTimeout)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		own, err := openRoot(g, true)
+		if err == nil {
+			l, err := own.stores.Lake(id)
+			if err != nil {
+				return nil, errors.Join(err, own.Close())
+			}
+			st, err := sql.Once(ctx, l, o)
+			return st, errors.Join(err, own.Close())
+		}
+		var owned *root.OwnedError
+		if !errors.As(err, &owned) || owned.Owner.Address != "" {
+			return nil, err
+		}
+		select {
+		case <-tick.C:
+		case <-wait:
+			return nil, err
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
-	defer db.Close()
-	if output == "" {
-		_, err = db.Write(c.Context(), c.OutOrStdout(), query, f, terminalWidth(c.OutOrStdout()))
-		return err
-	}
-	return writeFile(output, func(w io.Writer) error {
-		_, err := db.Write(c.Context(), w, query, f, 0)
-		return err
-	})
 }
 
 // writeFile writes a file under a temporary name beside its own, so that what is

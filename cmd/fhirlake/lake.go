@@ -6,6 +6,7 @@ import (
 
 	"github.com/fhirlake/fhirlake/server/datastores"
 	"github.com/fhirlake/fhirlake/server/metrics"
+	"github.com/fhirlake/fhirlake/server/sql"
 	"github.com/fhirlake/fhirlake/store/catalog"
 	lakes "github.com/fhirlake/fhirlake/store/lake"
 	"github.com/fhirlake/fhirlake/store/root"
@@ -21,6 +22,7 @@ type lake struct {
 	// profilesChanged is told when the root has other profiles; nil: nobody has to know.
 	profilesChanged func()
 	meters          *metrics.Metrics // of a server; nil for a command
+	sql             *sql.Set         // of a server; nil for a command
 }
 
 // openBeside opens the root for reading, beside an owner if there is one, and the data
@@ -77,8 +79,11 @@ func withRoot(g *globals, f func(*lake) error) error {
 // Close releases the root.
 func (l *lake) Close() error {
 	var err error
+	if l.sql != nil {
+		err = l.sql.Close()
+	}
 	if l.stores != nil {
-		err = l.stores.Close()
+		err = errors.Join(err, l.stores.Close())
 	}
 	if err := errors.Join(err, l.catalog.Close(), l.root.Close()); err != nil {
 		return fmt.Errorf("close root: %w", err)

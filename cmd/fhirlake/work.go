@@ -33,10 +33,11 @@ type work[P, R any] struct {
 	home   func(p P, r R) R
 }
 
-// session is what a work has beside the root: its standard input and those who wait
-// for it.
+// session is what a work has beside the root: its standard input, those who wait for it,
+// and where it writes when its result is no JSON.
 type session struct {
 	stdin  io.Reader
+	out    io.Writer // nil for a work that writes nothing
 	note   func(string)
 	watch  func(func() progress) (stop func()) // shows the progress until stop
 	memory int64                               // bytes that the process may use; 0: the work's own
@@ -50,7 +51,7 @@ func (w work[P, R]) run(c *cobra.Command, g *globals, stdin io.Reader, p P) (res
 	l, err := openRoot(g, true)
 	var owned *root.OwnedError
 	if errors.As(err, &owned) && owned.Owner.Address != "" {
-		return w.send(c, owned.Owner, stdin, p)
+		return w.send(c, owned.Owner, stdin, nil, p)
 	}
 	if err != nil {
 		return result, err
@@ -70,7 +71,7 @@ func (w work[P, R]) run(c *cobra.Command, g *globals, stdin io.Reader, p P) (res
 // beside the owner, if there is one.
 func (w work[P, R]) runBeside(c *cobra.Command, g *globals, p P) (result R, err error) {
 	if o, owned := root.FindOwner(g.root); owned && o.Address != "" {
-		return w.send(c, o, nil, p)
+		return w.send(c, o, nil, nil, p)
 	}
 	err = withRoot(g, func(l *lake) error {
 		result, err = w.do(c.Context(), l, &session{}, p)
@@ -79,8 +80,8 @@ func (w work[P, R]) runBeside(c *cobra.Command, g *globals, p P) (result R, err 
 	return result, err
 }
 
-// send has the owner do the work.
-func (w work[P, R]) send(c *cobra.Command, o root.Owner, stdin io.Reader, p P) (result R, err error) {
+// send has the owner do the work. Out gets what the work writes.
+func (w work[P, R]) send(c *cobra.Command, o root.Owner, stdin io.Reader, out io.Writer, p P) (result R, err error) {
 	there := p
 	if w.abroad != nil {
 		if there, err = w.abroad(p); err != nil {
@@ -92,7 +93,7 @@ func (w work[P, R]) send(c *cobra.Command, o root.Owner, stdin io.Reader, p P) (
 	stop := func() {}
 	defer func() { stop() }()
 	r := owner.Request{
-		Operation: w.name, Params: there, Stdin: stdin,
+		Operation: w.name, Params: there, Stdin: stdin, Output: out,
 		Note: func(text string) { fmt.Fprintln(errs, text) },
 		Progress: func(text json.RawMessage) {
 			var now progress
@@ -123,7 +124,7 @@ func (w work[P, R]) operation(l *lake, memory int64) owner.Operation {
 			return nil, err
 		}
 		return w.do(ctx, l, &session{
-			stdin: call.Stdin, note: call.Note, watch: watchCall(call), memory: memory, lake: l.stores.Lake,
+			stdin: call.Stdin, out: call.Output(), note: call.Note, watch: watchCall(call), memory: memory, lake: l.stores.Lake,
 		}, p)
 	}
 }
@@ -149,6 +150,7 @@ func served(l *lake, memory int64) map[string]owner.Operation {
 		configureDatastoreWork.name: configureDatastoreWork.operation(l, memory),
 		addProfilesWork.name:        addProfilesWork.operation(l, memory),
 		removeProfilesWork.name:     removeProfilesWork.operation(l, memory),
+		sqlWork.name:                sqlWork.operation(l, memory),
 	}
 }
 

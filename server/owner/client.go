@@ -79,6 +79,7 @@ type Request struct {
 	Stdin     io.Reader // nil for an operation that reads none
 	Progress  func(json.RawMessage)
 	Note      func(string)
+	Output    io.Writer // nil for an operation that writes nothing
 }
 
 // Do has the owner do the work and decodes its result into result. When ctx ends, it
@@ -120,8 +121,12 @@ func (c *Client) Do(ctx context.Context, r Request, result any) error {
 	if err := c.accepted(resp); err != nil {
 		return err
 	}
-	heard := func() { silent.Reset(silentTimeout) }
-	last, err := listen(resp.Body, heard, r)
+	l := listener{r: r, heard: func() { silent.Reset(silentTimeout) }, pause: func() { silent.Stop() }}
+	last, err := l.listen(resp.Body)
+	if l.failed != nil {
+		// The owner sees the connection end, and ends the work.
+		return fmt.Errorf("write what %s gives: %w", r.Operation, l.failed)
+	}
 	if err != nil {
 		return c.unavailable(working, err, true)
 	}
@@ -182,9 +187,17 @@ func (c *Client) accepted(resp *http.Response) error {
 	return &UnavailableError{Owner: c.owner.String(), Err: fmt.Errorf("it refuses: %s: %s", resp.Status, why)}
 }
 
+// listener takes the events of one run.
+type listener struct {
+	r      Request
+	heard  func()
+	pause  func() // the owner may be silent until heard is called
+	failed error  // of writing the output
+}
+
 // listen reads events to the last one.
-func listen(r io.Reader, heard func(), req Request) (event, error) {
-	lines := bufio.NewReader(r)
+func (l *listener) listen(r io.Reader) (event, error) {
+	lines := bufio.NewReaderSize(r, 2*outputSize)
 	for {
 		text, err := lines.ReadBytes('\n')
 		if err != nil {
@@ -193,7 +206,7 @@ func listen(r io.Reader, heard func(), req Request) (event, error) {
 			}
 			return event{}, err
 		}
-		heard()
+		l.heard()
 		var e event
 		if err := json.Unmarshal(text, &e); err != nil {
 			return event{}, err
@@ -201,10 +214,17 @@ func listen(r io.Reader, heard func(), req Request) (event, error) {
 		switch {
 		case e.Result != nil || e.Failure != nil:
 			return e, nil
-		case e.Progress != nil && req.Progress != nil:
-			req.Progress(e.Progress)
-		case e.Note != "" && req.Note != nil:
-			req.Note(e.Note)
+		case e.Progress != nil && l.r.Progress != nil:
+			l.r.Progress(e.Progress)
+		case e.Note != "" && l.r.Note != nil:
+			l.r.Note(e.Note)
+		case e.Output != nil && l.r.Output != nil:
+			// Who reads slowly must not make the owner look silent.
+			l.pause()
+			if _, l.failed = l.r.Output.Write(e.Output); l.failed != nil {
+				return event{}, l.failed
+			}
+			l.heard()
 		}
 	}
 }

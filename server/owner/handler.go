@@ -48,6 +48,25 @@ func (c *Call) Progress(v any) {
 	}
 }
 
+// Output writes what the command writes: its standard output, or a file. A command that
+// reads slowly makes it wait, one that has gone gives an error.
+func (c *Call) Output() io.Writer { return output{c.out} }
+
+type output struct{ out *answer }
+
+// outputSize is how many bytes one event carries at most.
+const outputSize = 64 << 10
+
+func (o output) Write(p []byte) (n int, err error) {
+	for len(p) > n && err == nil {
+		part := p[n:min(len(p), n+outputSize)]
+		if err = o.out.send(event{Output: part}); err == nil {
+			n += len(part)
+		}
+	}
+	return n, err
+}
+
 // Note says something to the people at the command.
 func (c *Call) Note(text string) { c.out.send(event{Note: text}) }
 
@@ -235,20 +254,22 @@ type answer struct {
 	broken func()
 }
 
-func (a *answer) send(e event) {
+func (a *answer) send(e event) error {
 	text, err := json.Marshal(e)
 	if err != nil {
-		return // a RawMessage that json.Marshal made
+		return err // a RawMessage that json.Marshal made
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if _, err := a.w.Write(append(text, '\n')); err == nil {
+	_, err = a.w.Write(append(text, '\n'))
+	if err == nil {
 		err = a.c.Flush()
-		if err == nil {
-			return
-		}
 	}
-	a.broken()
+	if err != nil {
+		a.broken()
+		return fmt.Errorf("answer the command: %w", err)
+	}
+	return nil
 }
 
 // keepAlive lets the command see a living owner until stop is called.

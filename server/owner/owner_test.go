@@ -1,6 +1,7 @@
 package owner_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,6 +23,19 @@ const token = "the-token-of-the-lock"
 
 var errUsage = errors.New("wrong command line")
 
+// ended has the error of the context of an operation that a command has left.
+var ended = make(chan error, 1)
+
+// pattern reads all bytes in turn.
+type pattern struct{}
+
+func (pattern) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = byte(i)
+	}
+	return len(p), nil
+}
+
 // operations are what the owner of the tests can do.
 var operations = map[string]owner.Operation{
 	"greet": func(_ context.Context, call *owner.Call) (any, error) {
@@ -36,6 +50,17 @@ var operations = map[string]owner.Operation{
 	},
 	"count": func(_ context.Context, call *owner.Call) (any, error) {
 		return io.Copy(io.Discard, call.Stdin)
+	},
+	"write": func(_ context.Context, call *owner.Call) (any, error) {
+		var n int
+		if err := call.Params(&n); err != nil {
+			return nil, err
+		}
+		return io.Copy(call.Output(), io.LimitReader(pattern{}, int64(n)))
+	},
+	"endless": func(ctx context.Context, call *owner.Call) (any, error) {
+		defer func() { ended <- ctx.Err() }()
+		return io.Copy(call.Output(), pattern{})
 	},
 	"fail":  func(context.Context, *owner.Call) (any, error) { return nil, errors.New("no space left") },
 	"usage": func(context.Context, *owner.Call) (any, error) { return nil, errUsage },
@@ -109,6 +134,46 @@ func TestStandardInputIsStreamed(t *testing.T) {
 	}
 	if n != size {
 		t.Errorf("the owner read %d bytes, want %d", n, size)
+	}
+}
+
+func TestOutputIsStreamed(t *testing.T) {
+	const size = 3<<20 + 17
+	c := owner.NewClient(serve(t, false), "1.0")
+	var n int64
+	var got, want bytes.Buffer
+	if err := c.Do(t.Context(), owner.Request{Operation: "write", Params: size, Output: &got}, &n); err != nil {
+		t.Fatal(err)
+	}
+	io.Copy(&want, io.LimitReader(pattern{}, size))
+	if n != size || !bytes.Equal(got.Bytes(), want.Bytes()) {
+		t.Errorf("%d bytes were written and %d came, which are others", n, got.Len())
+	}
+}
+
+// full takes some bytes and then none.
+type full struct{ room int }
+
+func (f *full) Write(p []byte) (int, error) {
+	if f.room -= len(p); f.room < 0 {
+		return 0, errFull
+	}
+	return len(p), nil
+}
+
+var errFull = errors.New("no room")
+
+// TestOutputThatCannotBeWritten has the work ended.
+func TestOutputThatCannotBeWritten(t *testing.T) {
+	c := owner.NewClient(serve(t, false), "1.0")
+	var n int64
+	err := c.Do(t.Context(), owner.Request{Operation: "endless", Output: &full{1 << 20}}, &n)
+	var unavailable *owner.UnavailableError
+	if !errors.Is(err, errFull) || errors.As(err, &unavailable) {
+		t.Errorf("got %v", err)
+	}
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("the context of the work: %v", err)
 	}
 }
 

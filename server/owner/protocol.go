@@ -51,7 +51,8 @@ const (
 type event struct {
 	Alive    bool            `json:"alive,omitempty"` // nothing to say, but still there
 	Progress json.RawMessage `json:"progress,omitempty"`
-	Note     string          `json:"note,omitempty"` // for people
+	Note     string          `json:"note,omitempty"`   // for people
+	Output   []byte          `json:"output,omitempty"` // the next bytes of what the command writes
 	Result   json.RawMessage `json:"result,omitempty"`
 	Failure  *Failure        `json:"failure,omitempty"`
 }

@@ -447,8 +447,7 @@ func TestStatesOutliveTheLake(t *testing.T) {
 		return l
 	}
 	l := again()
-	d := New(l, Options{TempDir: f.root.TempDir})
-	st, err := d.State(context.Background())
+	st, err := Once(context.Background(), l, Options{TempDir: f.root.TempDir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -458,7 +457,7 @@ func TestStatesOutliveTheLake(t *testing.T) {
 	if got := ask(t, st, patients); got != head+"pat-one,2,female\npat-two,1,\n" {
 		t.Errorf("got %q", got)
 	}
-	if err := errors.Join(st.Close(), d.Close()); err != nil {
+	if err := st.Close(); err != nil {
 		t.Error(err)
 	}
 	f.lake = again()

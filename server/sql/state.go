@@ -2,11 +2,13 @@ package sql
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"sync"
 
 	"github.com/fhirlake/fhirlake/store/duck"
+	"github.com/fhirlake/fhirlake/store/lake"
 	"github.com/fhirlake/fhirlake/store/snapshot"
 )
 
@@ -43,6 +45,18 @@ func Snapshot(s *snapshot.Store, o Options) (*State, error) {
 		d: d, image: &image{store: s, manifest: m, users: 1}, release: release,
 		ended: func() { d.Close() },
 	}, nil
+}
+
+// Once is the state of a lake for a process that owns the root only to read the delta: when
+// it has the state it can close the lake and let others have the root.
+func Once(ctx context.Context, l *lake.Lake, o Options) (*State, error) {
+	d := New(l, o)
+	st, err := d.State(ctx)
+	if err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	st.ended = func() { d.Close() }
+	return st, nil
 }
 
 // Write runs a query and writes its result. It returns the number of rows, -1 for Parquet.

@@ -43,8 +43,8 @@ var (
 // Open opens the root folder. The owner's first open makes the folder; a reader
 // writes nothing, and sees a folder that does not exist yet as an empty root.
 //
-// Errors to branch on: [*OwnedError] when another process owns the root (only
-// for Exclusive), [ErrNotRoot] when the folder holds something else.
+// Errors to branch on: [*OwnedError] when another process owns the root, and
+// [ErrNotWritable] (both only for Exclusive), [ErrNotRoot] when the folder holds something else.
 func Open(dir string, o Options) (*Root, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -111,9 +111,12 @@ func checkFolder(dir string) error {
 	return nil
 }
 
+// ErrNotWritable says that this user, or the file system, may not write the root.
+var ErrNotWritable = errors.New("cannot be written")
+
 func notWritable(dir string, err error) error {
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, errReadOnlyFS) {
-		return fmt.Errorf("root %s cannot be written; choose another with --root, or give this user the right to write it: %w", dir, err)
+		return fmt.Errorf("root %s %w; choose another with --root, or give this user the right to write it: %w", dir, ErrNotWritable, err)
 	}
 	return fmt.Errorf("open root %s: %w", dir, err)
 }
