@@ -20,8 +20,8 @@ const (
 	OriginID                    // _id: the logical id under which the resource is stored
 	OriginUpdated               // _lastUpdated: when the current version was stored; what a resource says of it is replaced
 	OriginCreated               // createdAt: when version 1 was stored
-	OriginText                  // _text: words of the narrative, see [AppendNarrative]
-	OriginContent               // _content: words of all texts of the resource
+	OriginText                  // _text: words of the narrative, which are no rows
+	OriginContent               // _content: words of all texts of the resource, which are no rows
 	OriginQuery                 // _query, _filter: a search of its own
 )
 
