@@ -107,6 +107,19 @@ func BenchmarkRead(b *testing.B) {
 	b.Run("delta", func(b *testing.B) { percentiles(b, func() { read(rng.IntN(2000)) }) })
 }
 
+// BenchmarkHistoryPage reads pages of a history whose versions all have one time.
+func BenchmarkHistoryPage(b *testing.B) {
+	l := filled(b, 200_000, Options{FrameCache: 8 << 20}) // one frame in 35 fits
+	q := HistoryQuery{Type: r4.TypeObservation}
+	percentiles(b, func() {
+		next, _, err := l.History(q, func(*Resource) error { return nil })
+		if err != nil {
+			b.Fatal(err)
+		}
+		q.After = next
+	})
+}
+
 func BenchmarkCommit(b *testing.B) {
 	for _, clients := range []int{1, 8, 64} {
 		b.Run(fmt.Sprint(clients), func(b *testing.B) {

@@ -39,9 +39,8 @@ var (
 	// ErrNotFound says that the data store never had the resource or version, or has
 	// it no more.
 	ErrNotFound = errors.New("no such resource")
-	// ErrToken says that a page token is not one of this data store, or that the
-	// version it points at is gone.
-	ErrToken = errors.New("the page token is not valid, or no longer")
+	// ErrToken says that a text is no page token.
+	ErrToken = errors.New("the page token is not valid")
 	// ErrClosed says that the lake was closed.
 	ErrClosed = delta.ErrClosed
 	// ErrNoSpace says that the disk is full: nothing was written, reads go on.

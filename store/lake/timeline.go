@@ -3,6 +3,7 @@ package lake
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 
@@ -15,10 +16,10 @@ import (
 //
 // The commits of the delta and the rows of each segment are in the order of time, so a
 // history is a merge of them, read backwards. Versions of one time are a group. Where
-// they lie changes when the delta is folded in and segments are merged, so a small
-// group is sorted by what never changes, key and number. The rows of an import have one
-// time and may be millions: such a group is given in the order of its rows, which
-// merging keeps, and the place where a page ended is found by the id index.
+// they lie changes when the delta is folded in and segments are merged, so a group is in
+// an order that never changes, that of key and number. A small group is sorted. The rows
+// of an import have one time and may be millions: such a group is found by the id
+// indexes, which are in the order of keys, from the place on where the page before ended.
 
 // timeline is one page of the history of a type or of all.
 type timeline struct {
@@ -34,7 +35,8 @@ type timeline struct {
 }
 
 // sameTime is how many rows of one time are sorted. It is more than are committed in a
-// millisecond, and few enough to be in memory for a page.
+// millisecond, and few enough to be in memory for a page. Of more rows the order is the
+// same, so it does not matter on which side a group is for which page.
 const sameTime = 4096
 
 // errFull ends a page: there is at least one version more.
@@ -132,12 +134,12 @@ func (h *timeline) group(at int64) error {
 		runs = append(runs, r)
 		rows += r.to - r.from
 	}
-	var after *place
+	var after *historyItem
 	if h.after != nil && h.after.updated == at {
-		after = h.after
+		after = &historyItem{Version: delta.Version{Key: h.after.key, Number: h.after.number}}
 	}
 	if rows > sameTime {
-		return h.inRows(items, runs, after)
+		return h.inKeys(at, items, after)
 	}
 	for _, r := range runs {
 		for row := r.from; row < r.to; row++ {
@@ -159,11 +161,12 @@ type run struct {
 	from, to int64
 }
 
-// sorted gives versions of one time by key and falling number.
-func (h *timeline) sorted(items []historyItem, after *place) error {
+// sorted gives those versions of one time that come after another one, by key and
+// falling number.
+func (h *timeline) sorted(items []historyItem, after *historyItem) error {
 	slices.SortFunc(items, compareItems)
 	for i := range items {
-		if after != nil && compareItems(items[i], historyItem{Version: delta.Version{Key: after.key, Number: after.number}}) <= 0 {
+		if after != nil && compareItems(items[i], *after) <= 0 {
 			continue
 		}
 		if err := h.give(&items[i]); err != nil {
@@ -177,58 +180,66 @@ func compareItems(a, b historyItem) int {
 	return cmp.Or(cmp.Compare(a.Key[0], b.Key[0]), cmp.Compare(a.Key[1], b.Key[1]), cmp.Compare(b.Number, a.Number))
 }
 
-// inRows gives a group of many rows: first what the delta has of that time, then the
-// rows, those of the newest segment first.
-func (h *timeline) inRows(items []historyItem, runs []run, after *place) error {
-	slices.Reverse(runs)
-	inDelta := after == nil || slices.ContainsFunc(items, func(it historyItem) bool {
-		return it.Key == after.key && it.Number == after.number
-	})
-	if inDelta {
-		if err := h.sorted(items, after); err != nil {
-			return err
-		}
-	} else {
-		var err error
-		if runs, err = h.behind(runs, after); err != nil {
-			return err
-		}
+// inKeys does what sorted does, with what the delta has of a time and all that the
+// snapshot has of it.
+func (h *timeline) inKeys(at int64, commits []historyItem, after *historyItem) error {
+	var from snapshot.Key
+	if after != nil {
+		from = after.Key
 	}
-	for _, r := range runs {
-		for row := r.to - 1; row >= r.from; row-- {
-			it, ok, err := h.row(r.t, row)
-			if err != nil {
+	merge, err := h.v.index.MergeFrom(from)
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(commits, compareItems)
+	for {
+		versions, err := merge.Next()
+		if err != nil {
+			return err
+		}
+		if versions == nil {
+			return h.sorted(commits, after)
+		}
+		for i := range versions {
+			e := &versions[i]
+			seg := h.v.m.ByOrdinal(e.Address.Segment)
+			if e.Updated != at || seg == nil || h.q.Type != 0 && h.q.Type.String() != seg.ResourceType {
+				continue
+			}
+			it := historyItem{Version: delta.Version{Key: e.Key, Number: e.Version}}
+			before, _ := slices.BinarySearchFunc(commits, it, compareItems)
+			if err := h.sorted(commits[:before], after); err != nil {
 				return err
 			}
-			if !ok {
+			commits = commits[before:]
+			if after != nil && compareItems(it, *after) <= 0 {
 				continue
+			}
+			if it, err = h.itemOf(e, seg); err != nil {
+				return err
 			}
 			if err := h.give(&it); err != nil {
 				return err
 			}
 		}
 	}
-	return nil
 }
 
-// behind leaves of the rows those that come after a version.
-func (h *timeline) behind(runs []run, after *place) ([]run, error) {
-	var err error
-	if h.found, err = h.v.versions(h.found[:0], after.key); err != nil {
-		return nil, err
-	}
-	for _, e := range h.found {
-		if e.Version != after.number {
-			continue
+// itemOf reads of which resource an entry of the id index is.
+func (h *timeline) itemOf(e *snapshot.Entry, seg *snapshot.Segment) (historyItem, error) {
+	typ, _ := r4.TypeByName(seg.ResourceType)
+	var id string
+	err := h.l.withLine(seg, int64(e.Address.Row), func(line []byte) error {
+		head, err := snapshot.ReadHead(line, false)
+		if id = string(head.ID); err == nil && h.l.Key(typ, id) != e.Key {
+			err = fmt.Errorf("another resource than the id index says: %w", snapshot.ErrLine)
 		}
-		for i, r := range runs {
-			if row := int64(e.Address.Row); r.t.seg.Ordinal == e.Address.Segment && row >= r.from && row < r.to {
-				runs[i].to = row
-				return runs[i:], nil
-			}
-		}
+		return err
+	})
+	if err != nil {
+		return historyItem{}, rowError(seg, int64(e.Address.Row), err)
 	}
-	return nil, ErrToken
+	return historyItem{Version: version(e, typ, id), row: e.Address, far: true}, nil
 }
 
 // row gives the version in a row; ok is false when the row is none: it lost against

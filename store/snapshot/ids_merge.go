@@ -33,11 +33,18 @@ func (x *Index) Newest(n int) *Index { return &Index{layers: x.layers[:n]} }
 func (x *Index) Older(n int) *Index { return &Index{layers: x.layers[n:]} }
 
 // Merge starts to read all layers.
-func (x *Index) Merge() (*Merge, error) {
+func (x *Index) Merge() (*Merge, error) { return x.MergeFrom(Key{}) }
+
+// MergeFrom starts to read all layers at a key, or the first one behind it.
+func (x *Index) MergeFrom(k Key) (*Merge, error) {
 	m := &Merge{}
 	for _, ids := range x.layers {
-		c := &idCursor{ids: ids}
-		if err := c.fill(); err != nil {
+		c := &idCursor{ids: ids, next: ids.buckets[k[0]>>ids.shift]}
+		err := c.fill()
+		for err == nil && !c.done && c.key.Less(k) {
+			err = c.skip()
+		}
+		if err != nil {
 			return nil, err
 		}
 		m.cursors = append(m.cursors, c)
@@ -87,8 +94,13 @@ func (c *idCursor) take() (Entry, error) {
 	if err != nil {
 		return e, err
 	}
+	return e, c.skip()
+}
+
+// skip goes on to the next entry.
+func (c *idCursor) skip() error {
 	c.rest = c.rest[c.ids.layout.size():]
-	return e, c.fill()
+	return c.fill()
 }
 
 // fill sees to it that rest has an entry, if there is one.
