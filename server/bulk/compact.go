@@ -116,15 +116,14 @@ type compaction struct {
 }
 
 func (c *compaction) run(ctx context.Context) (*CompactResult, error) {
-	c.erase = map[snapshot.Key]bool{}
-	for _, r := range c.Erase {
-		c.erase[c.Lake.Key(r.Type, r.ID)] = true
+	traces, err := c.findErased(ctx)
+	if err != nil {
+		return nil, err
 	}
 	o := compact.Options{
 		Manifest: c.base, Index: c.fold.Index(), Retention: c.Retention, Now: c.Now(),
-		Erase: c.erase, Kept: c.Kept, Whole: c.Whole,
+		Erase: c.erase, Traces: traces, Kept: c.Kept, Whole: c.Whole,
 	}
-	var err error
 	if err := c.count(); err != nil {
 		return nil, err
 	}
@@ -147,6 +146,28 @@ func (c *compaction) run(ctx context.Context) (*CompactResult, error) {
 		return res, nil
 	}
 	return res, c.write(ctx, plan, res)
+}
+
+// findErased tells what is to be erased by its keys, and gives the segments that have
+// rows of it which may be no versions.
+func (c *compaction) findErased(ctx context.Context) (traces []uint32, err error) {
+	c.erase = map[snapshot.Key]bool{}
+	ids := map[r4.TypeID]map[string]bool{}
+	for _, r := range c.Erase {
+		c.erase[c.Lake.Key(r.Type, r.ID)] = true
+		if ids[r.Type] == nil {
+			ids[r.Type] = map[string]bool{}
+		}
+		ids[r.Type][r.ID] = true
+	}
+	for t, of := range ids {
+		more, err := lakesource.Traces(ctx, c.Lake.Snapshot(), c.base, t.String(), func(id string) bool { return of[id] })
+		if err != nil {
+			return nil, err
+		}
+		traces = append(traces, more...)
+	}
+	return traces, nil
 }
 
 // count finds what of the delta is folded in.

@@ -233,6 +233,12 @@ func (m *model) check() {
 		}
 	}
 	m.checkHistory()
+	m.checkSound()
+}
+
+// checkSound runs fsck.
+func (m *model) checkSound() {
+	m.t.Helper()
 	rep, err := fsck.Store(context.Background(), m.f.store)
 	if err != nil {
 		m.t.Fatal(err)

@@ -1,6 +1,7 @@
 package compact
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -24,6 +25,8 @@ type Options struct {
 	Overtaken []snapshot.Key
 	// Erase are resources that are removed with all their versions.
 	Erase map[snapshot.Key]bool
+	// Traces are the ordinals of segments with rows of them that no entry may lead to.
+	Traces []uint32
 	// Kept is how many superseded rows the last plan over all layers left: they are no
 	// reason to look at all of them again.
 	Kept int64
@@ -175,7 +178,20 @@ func (p *Plan) choose(o *Options) (int, error) {
 		}
 		from = min(from, oldest)
 	}
+	for _, ordinal := range o.Traces {
+		from = min(from, p.layerOf(ordinal))
+	}
 	return len(layers) - p.boundary(from), nil
+}
+
+// layerOf gives the layer that brought a segment: only it and newer ones have entries of
+// the segment.
+func (p *Plan) layerOf(ordinal uint32) int {
+	layers := p.Base.Layers
+	at, _ := slices.BinarySearchFunc(layers, ordinal, func(l snapshot.Layer, n uint32) int {
+		return cmp.Or(cmp.Compare(l.FirstSegment, n), -1) // behind equal ones
+	})
+	return max(at-1, 0)
 }
 
 // boundary gives the first layer, from the given one towards older ones, at which the
@@ -305,7 +321,7 @@ func (p *Plan) pick(found map[uint32]*seen, o *Options) {
 		alive := int64(f.alive.GetCardinality())
 		dead := s.Rows - alive
 		switch {
-		case f.erased, alive == 0, dead > s.Rows/deadShare, o.Whole && dead > 0,
+		case f.erased, slices.Contains(o.Traces, s.Ordinal), alive == 0, dead > s.Rows/deadShare, o.Whole && dead > 0,
 			s.Rows <= smallRows && small[s.ResourceType] > 1:
 			p.Rows = append(p.Rows, Rows{s, f.alive, f.deleted})
 			p.rewritten[s.Ordinal] = true
