@@ -67,7 +67,7 @@ func (w *worker) fromReference(g *group, row search.Reference, n fhir.NodeID) {
 		w.setParts(&row, p)
 	}
 	if row.Type == 0 && typ != fhir.NoNode {
-		row.Type = r4.ResourceTypeByName(w.tree.Raw(typ))
+		row.Type = r4.ResourceTypeByName(w.plain(typ))
 	}
 	w.values.References = append(w.values.References, row)
 	if identifier == fhir.NoNode {
@@ -97,7 +97,7 @@ func (w *worker) contained(id []byte) r4.TypeID {
 		if !t.IsResourceType() || w.tree.Nodes[c].Kind != fhir.KindObject {
 			continue
 		}
-		if n := w.tree.Child(c, t.ElementByName("id")); n != fhir.NoNode && bytes.Equal(w.tree.Raw(n), id) {
+		if n := w.tree.Child(c, t.ElementByName("id")); n != fhir.NoNode && bytes.Equal(w.plain(n), id) {
 			return t
 		}
 	}

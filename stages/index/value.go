@@ -119,7 +119,7 @@ func (w *worker) date(g *group, v fhirpath.Value) {
 	switch v.Type() {
 	case r4.TypeDate, r4.TypeDateTime, r4.TypeInstant:
 		if v.HasValue() {
-			r, ok = search.DateRange(w.tree.Raw(n))
+			r, ok = search.DateRange(w.plain(n))
 		}
 	case r4.TypePeriod:
 		r, ok = w.period(n)
@@ -141,7 +141,7 @@ func (w *worker) period(n fhir.NodeID) (r search.Range, ok bool) {
 func (w *worker) timing(n fhir.NodeID) (r search.Range, ok bool) {
 	if list := w.tree.Child(n, timingEvent); list != fhir.NoNode {
 		for c := w.tree.FirstChild(list); c != fhir.NoNode; c = w.tree.NextSibling(list, c) {
-			if e, isDate := search.DateRange(w.tree.Raw(c)); isDate {
+			if e, isDate := search.DateRange(w.plain(c)); isDate {
 				if !ok {
 					r = e
 				}
@@ -164,12 +164,22 @@ func (w *worker) timing(n fhir.NodeID) (r search.Range, ok bool) {
 	return r, ok
 }
 
-// member gives the text of element e of node n as it stands, nil when it is not there.
+// member gives the value of the primitive that is element e of node n, nil when it is
+// not there.
 func (w *worker) member(n fhir.NodeID, e r4.ElementID) []byte {
 	if c := w.tree.Child(n, e); c != fhir.NoNode {
-		return w.tree.Raw(c)
+		return w.plain(c)
 	}
 	return nil
+}
+
+// plain is decoded without the buffer that others use too: dates, units and ids have no
+// escapes but those that somebody made on purpose.
+func (w *worker) plain(n fhir.NodeID) []byte {
+	if nd := &w.tree.Nodes[n]; nd.Kind == fhir.KindString && nd.Flags&fhir.FlagEscaped != 0 {
+		return fhir.AppendUnescaped(nil, w.tree.Raw(n))
+	}
+	return w.tree.Raw(n)
 }
 
 // number takes a value of a number parameter: an integer, a decimal, a Range; and of
@@ -208,7 +218,8 @@ func (w *worker) addNumber(id search.GroupID, n fhir.NodeID) {
 // anything is the interval of a missing bound.
 var anything = search.Interval{Low: math.Inf(-1), High: math.Inf(1)}
 
-// amount gives the number of a Quantity, all numbers when it has none.
+// amount gives the number of a Quantity, all numbers when it has none. Its comparator
+// is not looked at: the bounds of a Range have none (R4, 2.24.0.6).
 func (w *worker) amount(n fhir.NodeID) (i search.Interval, ok bool) {
 	if n == fhir.NoNode {
 		return anything, false
@@ -224,7 +235,7 @@ func (w *worker) amount(n fhir.NodeID) (i search.Interval, ok bool) {
 	if i, ok = search.NumberInterval(w.tree.Raw(value)); !ok {
 		return anything, false
 	}
-	return i.Compared(w.member(n, q.comparator)), true
+	return i, true
 }
 
 // quantity takes a value of a quantity parameter: a Quantity or what specialises it,
@@ -264,9 +275,12 @@ func (w *worker) quantity(g *group, v fhirpath.Value) {
 		if !ok {
 			return
 		}
-		row.Interval = i
+		comparator := w.member(n, quantities[w.tree.Nodes[n].Type].comparator)
+		row.Interval = i.Compared(comparator)
 		w.unit(&row, n)
-		row.Base, row.In = w.canonical(n)
+		if row.Base, row.In = w.canonical(n); !row.Base.Empty() {
+			row.In = row.In.Compared(comparator)
+		}
 	}
 	w.values.Quantities = append(w.values.Quantities, row)
 }
@@ -296,7 +310,7 @@ func (w *worker) canonical(n fhir.NodeID) (base search.Text, i search.Interval) 
 	if !ok {
 		return search.Text{}, search.Interval{}
 	}
-	return w.onceString(u.Base()), i.Compared(w.member(n, q.comparator))
+	return w.onceString(u.Base()), i
 }
 
 // maxUnits bounds how many units a worker remembers.
