@@ -151,9 +151,10 @@ func (d *DataStore) build(b *building, base *image) {
 	clean := d.drop(unused...)
 	d.rest()
 	d.mu.Unlock()
-	clean()
 	b.err = err
 	close(b.done)
+	clean() // closing a DuckDB takes some ms: nobody waits for it
+	d.removeTemp()
 }
 
 // next makes the image of now. Base, when there is one, has a user for its time.
