@@ -237,7 +237,7 @@ func (c *compaction) write(ctx context.Context, plan *compact.Plan, res *Compact
 		Stages:  []pipeline.Stage{parse.New(), log.Compress(), shred.New()},
 		Sinks:   []pipeline.Sink{columns, log, entries, annotations.New(builder, annotations.Issues, number)},
 		Lenient: true, // what is stored was accepted
-		Workers: c.Workers,
+		Workers: c.Workers, Background: true,
 		Memory:  c.Memory,
 		Monitor: c.Monitor,
 	})

@@ -54,6 +54,8 @@ type ImportOptions struct {
 	// issues beside them.
 	Level validate.Level
 
+	Background bool // requests go before the workers: see [pipeline.Config]
+
 	Workers int              // 0: GOMAXPROCS
 	Memory  int64            // bytes for what is in flight; 0: the pipeline's default
 	Now     func() time.Time // nil: time.Now; gives the job's one meta.lastUpdated
@@ -228,7 +230,7 @@ func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult
 		Stages:  []pipeline.Stage{parse.New(), validator, identifier, log.Compress(), shred.New()},
 		Sinks:   sinks,
 		Lenient: j.lenient(),
-		Workers: j.Workers,
+		Workers: j.Workers, Background: j.Background,
 		Memory:  j.Memory,
 		Monitor: j.Monitor,
 	})
