@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/fhirlake/fhirlake/fhir/r4"
@@ -29,7 +30,7 @@ type CompactOptions struct {
 	Retention compact.Retention
 	Whole     bool       // all layers become one
 	Erase     []Resource // removed with all versions
-	Kept      int64      // see [compact.Options]
+	Kept      int64      // of the last result with All; see [compact.Options]
 
 	Workers int              // 0: GOMAXPROCS
 	Memory  int64            // bytes for what is in flight; 0: the pipeline's default
@@ -50,7 +51,8 @@ type CompactResult struct {
 	Folded    int64 `json:"folded"`    // versions that came from the delta
 	Rewritten int64 `json:"rewritten"` // rows that were written anew
 	Versions  int64 `json:"versions"`  // in the layer that was made; 0 when nothing was to be done
-	Kept      int64 `json:"-"`         // superseded rows that are left; see [compact.Options]
+	All       bool  `json:"-"`         // all layers were looked at; see [compact.Plan]
+	Kept      int64 `json:"-"`         // versions that are not current, when All is set
 
 	Before Extent `json:"before"`
 	After  Extent `json:"after"`
@@ -77,6 +79,13 @@ func extentOf(m *snapshot.Manifest) Extent {
 	return e
 }
 
+func current(m *snapshot.Manifest) (rows int64) {
+	for i := range m.Segments {
+		rows += m.Segments[i].Current
+	}
+	return rows
+}
+
 // Compact folds what is in the delta into the snapshot and merges what store/compact
 // says, through the stages and sinks of an import. All of it is visible at once, and
 // after an error nothing. Reads and writes go on meanwhile.
@@ -94,7 +103,7 @@ func Compact(ctx context.Context, o CompactOptions) (*CompactResult, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compact: %w", err)
 	}
-	c := &compaction{CompactOptions: o, fold: f, base: f.Base()}
+	c := &compaction{CompactOptions: o, fold: f, base: f.Base(), now: o.Now()}
 	res, err := c.run(ctx)
 	if err = errors.Join(err, f.Close()); err != nil {
 		return nil, fmt.Errorf("compact: %w", err)
@@ -111,8 +120,10 @@ type compaction struct {
 	base  *snapshot.Manifest
 	erase map[snapshot.Key]bool
 
-	commits map[string]int64 // versions that are folded in, by resource type
-	skipped map[uint64]bool  // commits that are not, for the retention
+	commits map[string]int64                  // versions that are folded in, by resource type
+	skipped map[uint64]bool                   // commits that are not, for the retention
+	now     time.Time                         // for the retention
+	fresh   map[snapshot.Key][]snapshot.Entry // see [compact.Options]
 }
 
 func (c *compaction) run(ctx context.Context) (*CompactResult, error) {
@@ -121,13 +132,13 @@ func (c *compaction) run(ctx context.Context) (*CompactResult, error) {
 		return nil, err
 	}
 	o := compact.Options{
-		Manifest: c.base, Index: c.fold.Index(), Retention: c.Retention, Now: c.Now(),
+		Manifest: c.base, Index: c.fold.Index(), Retention: c.Retention, Now: c.now,
 		Erase: c.erase, Traces: traces, Kept: c.Kept, Whole: c.Whole,
 	}
 	if err := c.count(); err != nil {
 		return nil, err
 	}
-	o.Commits = c.commits
+	o.Commits, o.Fresh = c.commits, c.fresh
 	if o.Overtaken, err = c.fold.Overtaken(); err != nil {
 		return nil, err
 	}
@@ -135,10 +146,7 @@ func (c *compaction) run(ctx context.Context) (*CompactResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	res := &CompactResult{Snapshot: c.base.Number, Before: extentOf(c.base), After: extentOf(c.base), Kept: c.Kept}
-	if plan.Layers == len(c.base.Layers) {
-		res.Kept = plan.Superseded()
-	}
+	res := &CompactResult{Snapshot: c.base.Number, Before: extentOf(c.base), After: extentOf(c.base), All: plan.All(), Kept: plan.Versions() - current(c.base)}
 	for _, n := range o.Commits {
 		res.Folded += n
 	}
@@ -193,11 +201,14 @@ func (c *compaction) skip() error {
 	if c.Retention.All() {
 		return nil
 	}
+	c.fresh = map[snapshot.Key][]snapshot.Entry{}
 	var versions []snapshot.Entry // of one resource, the newest first
 	var seqs []uint64
 	settle := func() {
 		if len(versions) > 0 {
-			for _, seq := range seqs[len(c.Retention.Keep(versions, c.Now())):] {
+			kept := c.Retention.Keep(versions, c.now)
+			c.fresh[versions[0].Key] = slices.Clone(kept)
+			for _, seq := range seqs[len(kept):] {
 				c.skipped[seq] = true
 			}
 		}
@@ -262,7 +273,7 @@ func (c *compaction) write(ctx context.Context, plan *compact.Plan, res *Compact
 		if err != nil {
 			return err
 		}
-		res.Snapshot, res.After = m.Number, extentOf(m)
+		res.Snapshot, res.After, res.Kept = m.Number, extentOf(m), settled.Entries-current(m)
 		return nil
 	})
 }

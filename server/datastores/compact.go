@@ -19,12 +19,13 @@ import (
 // CompactorOptions say when data stores are compacted without being asked. Zero values
 // are good.
 type CompactorOptions struct {
-	Age      time.Duration // of the oldest version in the delta; 0: 10 minutes; negative: never by itself
-	Versions uint64        // in the delta; 0: 100,000
-	Bytes    uint64        // of the delta on disk; 0: 256 MiB
-	Interval time.Duration // between looks; 0: 5 seconds
-	Memory   int64         // bytes for what is in flight; 0: the pipeline's default
-	Log      *slog.Logger  // of what it does by itself; nil: nowhere
+	Age      time.Duration    // of the oldest version in the delta; 0: 10 minutes; negative: never by itself
+	Versions uint64           // in the delta; 0: 100,000
+	Bytes    uint64           // of the delta on disk; 0: 256 MiB
+	Interval time.Duration    // between looks; 0: 5 seconds
+	Memory   int64            // bytes for what is in flight; 0: the pipeline's default
+	Now      func() time.Time // nil: time.Now
+	Log      *slog.Logger     // of what it does by itself; nil: nowhere
 	// Observe is told of every compaction that has ended; nil: nobody.
 	Observe func(took time.Duration, folded int64, err error)
 }
@@ -42,6 +43,9 @@ func (o CompactorOptions) withDefaults() CompactorOptions {
 	if o.Interval == 0 {
 		o.Interval = 5 * time.Second
 	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -55,13 +59,33 @@ type Compactor struct {
 	o   CompactorOptions
 
 	mu    sync.Mutex
-	kept  map[string]int64     // see [compact.Options], by id
-	dirty map[string]time.Time // when a delta was first seen with versions, by id
+	last  map[string]last      // by id
+	dirty map[string]time.Time // when something was first seen that is to be compacted, by id
+}
+
+// last is what the last compactions of a data store came to.
+type last struct {
+	snapshot int64     // the manifest that it left or found good
+	checked  time.Time // when that was
+
+	// Of the last one that looked at all layers:
+	kept      int64 // see [compact.Options]
+	retention compact.Retention
+	at        time.Time
+}
+
+// lookAgain is into how many parts the age of a retention is divided: so often all layers
+// are looked at, because versions grow old by themselves.
+const lookAgain = 10
+
+// stale tells that what is kept may be no longer kept.
+func (l *last) stale(r compact.Retention, now time.Time) bool {
+	return l.retention != r || r.Age > 0 && now.Sub(l.at) >= r.Age/lookAgain
 }
 
 // NewCompactor makes a compactor. It does nothing by itself before [Compactor.Run].
 func NewCompactor(s *Set, o CompactorOptions) *Compactor {
-	return &Compactor{set: s, o: o.withDefaults(), kept: map[string]int64{}, dirty: map[string]time.Time{}}
+	return &Compactor{set: s, o: o.withDefaults(), last: map[string]last{}, dirty: map[string]time.Time{}}
 }
 
 // Request says how to compact a data store.
@@ -92,10 +116,10 @@ func (c *Compactor) Compact(ctx context.Context, id string, r Request) (*bulk.Co
 	if r.Memory == 0 {
 		r.Memory = c.o.Memory
 	}
-	start := time.Now()
+	start, now, retention := time.Now(), c.o.Now(), retentionOf(d)
 	res, err := bulk.Compact(ctx, bulk.CompactOptions{
-		Lake: l, Retention: retentionOf(d), Whole: r.Whole, Erase: r.Erase, Kept: c.keptOf(id),
-		Memory: r.Memory, Workers: r.Workers, Monitor: r.Monitor,
+		Lake: l, Retention: retention, Whole: r.Whole, Erase: r.Erase, Kept: c.keptOf(id, retention, now),
+		Memory: r.Memory, Workers: r.Workers, Monitor: r.Monitor, Now: c.o.Now,
 	})
 	if c.o.Observe != nil && ctx.Err() == nil {
 		folded := int64(0)
@@ -109,15 +133,24 @@ func (c *Compactor) Compact(ctx context.Context, id string, r Request) (*bulk.Co
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.kept[id] = res.Kept
+	was := c.last[id]
+	was.snapshot, was.checked = res.Snapshot, now
+	if res.All {
+		was.kept, was.retention, was.at = res.Kept, retention, now
+	}
+	c.last[id] = was
 	delete(c.dirty, id)
 	return res, nil
 }
 
-func (c *Compactor) keptOf(id string) int64 {
+func (c *Compactor) keptOf(id string, r compact.Retention, now time.Time) int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.kept[id]
+	was := c.last[id]
+	if was.stale(r, now) {
+		return 0
+	}
+	return was.kept
 }
 
 func retentionOf(d *catalog.DataStore) compact.Retention {
@@ -156,8 +189,8 @@ func (c *Compactor) Run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case now := <-t.C:
-			for _, id := range c.due(now) {
+		case <-t.C:
+			for _, id := range c.due(c.o.Now()) {
 				c.compactDue(ctx, id)
 			}
 		}
@@ -183,16 +216,17 @@ func (c *Compactor) compactDue(ctx context.Context, id string) {
 func (c *Compactor) postpone(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.dirty[id] = time.Now().Add(c.o.Age)
+	c.dirty[id] = c.o.Now().Add(c.o.Age)
 }
 
-// due gives the data stores whose delta is large or old.
+// due gives the data stores whose delta is large or old, or whose snapshot changed a while
+// ago: imports add layers, and versions grow old.
 func (c *Compactor) due(now time.Time) (ids []string) {
 	c.set.Each(func(id string, l *lake.Lake) {
 		s := l.Delta().Stats()
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if s.Entries == 0 || s.Failure != nil || s.Full {
+		if s.Failure != nil || s.Full || s.Entries == 0 && !c.changed(id, l, now) {
 			delete(c.dirty, id)
 			return
 		}
@@ -200,10 +234,29 @@ func (c *Compactor) due(now time.Time) (ids []string) {
 		if !ok {
 			c.dirty[id], since = now, now
 		}
-		large := s.Entries >= c.o.Versions || s.Disk >= c.o.Bytes && s.Entries >= c.o.Versions/100
+		large := s.Entries >= c.o.Versions || s.Disk >= c.o.Bytes && s.Entries > 0 && s.Entries >= c.o.Versions/100
 		if age := now.Sub(since); age >= c.o.Age || large && age >= 0 {
 			ids = append(ids, id)
 		}
 	})
 	return ids
+}
+
+// changed tells whether the snapshot is another one, or to be kept otherwise, than at the
+// last compaction. The caller holds mu.
+func (c *Compactor) changed(id string, l *lake.Lake, now time.Time) bool {
+	was := c.last[id]
+	if n := l.Shown(); n != was.snapshot {
+		return n > 0
+	}
+	if now.Sub(was.checked) < c.o.Age {
+		return false
+	}
+	d, err := c.set.catalog.DataStore(id)
+	if err == nil && !retentionOf(d).All() && was.stale(retentionOf(d), now) {
+		return true
+	}
+	was.checked = now
+	c.last[id] = was
+	return false
 }

@@ -128,7 +128,10 @@ func compareBool(a, b bool) int {
 // takeOld takes what the merged layers have of the key, with the new addresses of rows
 // that were written anew.
 func (v *versions) takeOld(fresh []entry) error {
-	kept := v.plan.Keep(v.old)
+	kept := v.plan.KeepOld(v.old)
+	if e := &v.old[0]; len(kept) == 0 && !e.Deleted && !v.plan.Rewritten(e.Address.Segment) {
+		v.supersede(e.Address)
+	}
 	moved := 0
 	for n, e := range kept {
 		at := version{Entry: e, current: n == 0 && !e.Deleted}

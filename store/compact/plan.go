@@ -20,6 +20,9 @@ type Options struct {
 
 	// Commits are how many versions are folded in, by resource type.
 	Commits map[string]int64
+	// Fresh has what of it is folded in, by key, the newest first: versions that are there
+	// already may be no longer kept beside it. nil when the retention keeps all.
+	Fresh map[snapshot.Key][]snapshot.Entry
 	// Overtaken are resources of which something is folded in that was committed before an
 	// import was published, so that the snapshot may have the latest version.
 	Overtaken []snapshot.Key
@@ -27,8 +30,8 @@ type Options struct {
 	Erase map[snapshot.Key]bool
 	// Traces are the ordinals of segments with rows of them that no entry may lead to.
 	Traces []uint32
-	// Kept is how many superseded rows the last plan over all layers left: they are no
-	// reason to look at all of them again.
+	// Kept is how many versions that are not current the last plan over all layers
+	// ([Plan.All]) left for this retention: they are no reason to look at all of them again.
 	Kept int64
 	// Whole merges all layers and removes all dead rows, whatever that costs.
 	Whole bool
@@ -47,12 +50,15 @@ type Plan struct {
 	// Rows are the segments that the new state does not have, in the order of Ordinal.
 	Rows []Rows
 	// Bounds are those of the entries of the merged layers that are kept.
-	Bounds     snapshot.IDBounds
-	superseded int64 // rows of segments that stay
+	Bounds snapshot.IDBounds
+	all    bool
 
 	index     *snapshot.Index
 	retention Retention
 	now       time.Time
+	fresh     map[snapshot.Key][]snapshot.Entry
+	together  []snapshot.Entry // buffer of KeepOld
+	kept      int64            // versions in the merged layers
 	erase     map[snapshot.Key]bool
 	rewritten map[uint32]bool
 }
@@ -78,9 +84,30 @@ func (p *Plan) Keep(versions []snapshot.Entry) []snapshot.Entry {
 	return p.retention.Keep(versions, p.now)
 }
 
-// Superseded is how many superseded rows there are in segments that stay, once all
-// layers were merged: see [Options.Kept].
-func (p *Plan) Superseded() int64 { return p.superseded }
+// KeepOld gives of the versions that the merged layers have of one resource, the newest
+// first, those that are kept beside what is folded in. They come first.
+func (p *Plan) KeepOld(versions []snapshot.Entry) []snapshot.Entry {
+	fresh := p.fresh[versions[0].Key]
+	if len(fresh) == 0 {
+		return p.Keep(versions)
+	}
+	p.together = append(append(p.together[:0], fresh...), versions...)
+	slices.SortStableFunc(p.together, func(a, b snapshot.Entry) int { return cmp.Compare(b.Version, a.Version) })
+	kept := p.Keep(slices.CompactFunc(p.together, func(a, b snapshot.Entry) bool { return a.Version == b.Version }))
+	n := 0
+	if len(kept) > 0 {
+		for n < len(versions) && versions[n].Version >= kept[len(kept)-1].Version {
+			n++
+		}
+	}
+	return versions[:n]
+}
+
+// Versions is how many versions of the merged layers are kept.
+func (p *Plan) Versions() int64 { return p.kept }
+
+// All tells that all layers were looked at: what the retention does not keep is found.
+func (p *Plan) All() bool { return p.all }
 
 // Merged reads the layers that become one. Older finds what the other layers have.
 func (p *Plan) Merged() (*snapshot.Merge, error) { return p.index.Newest(p.Layers).Merge() }
@@ -104,7 +131,7 @@ func (p *Plan) Drops() (layers []int64, segments []uint32) {
 // nothing. The index must stay open while the plan is used.
 func New(o Options) (*Plan, error) {
 	p := &Plan{
-		Base: o.Manifest, index: o.Index, retention: o.Retention, now: o.Now, erase: o.Erase,
+		Base: o.Manifest, index: o.Index, retention: o.Retention, now: o.Now, fresh: o.Fresh, erase: o.Erase,
 		rewritten: map[uint32]bool{},
 	}
 	n, err := p.choose(&o)
@@ -114,10 +141,10 @@ func New(o Options) (*Plan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("plan compaction: %w", err)
 	}
+	p.Layers, p.all = n, n == len(p.Base.Layers)
 	if n == 0 {
 		return p, nil
 	}
-	p.Layers = n
 	found, err := p.scan()
 	if err != nil {
 		return nil, fmt.Errorf("plan compaction: %w", err)
@@ -264,7 +291,8 @@ func (p *Plan) scan() (map[uint32]*seen, error) {
 		if versions == nil {
 			return found, nil
 		}
-		kept := p.Keep(versions)
+		kept := p.KeepOld(versions)
+		p.kept += int64(len(kept))
 		for i := range kept {
 			e := &kept[i]
 			s := of(e.Address.Segment)
@@ -303,9 +331,6 @@ func (p *Plan) pick(found map[uint32]*seen, o *Options) {
 			small[t]++
 		}
 	}
-	for i := range p.Base.Segments {
-		p.superseded += p.Base.Segments[i].Rows - p.Base.Segments[i].Current
-	}
 	mine := p.Base.Segments[firstAt(p.Base.Segments, first):]
 	for i := range mine {
 		if mine[i].Rows <= smallRows {
@@ -325,7 +350,6 @@ func (p *Plan) pick(found map[uint32]*seen, o *Options) {
 			s.Rows <= smallRows && small[s.ResourceType] > 1:
 			p.Rows = append(p.Rows, Rows{s, f.alive, f.deleted})
 			p.rewritten[s.Ordinal] = true
-			p.superseded -= s.Rows - s.Current
 		}
 	}
 }

@@ -62,6 +62,14 @@ func (l *Lake) Published() error {
 	return nil
 }
 
+// Shown is the number of the manifest that readers see; 0 when there is none.
+func (l *Lake) Shown() int64 {
+	if v := l.view.Load(); v != nil {
+		return v.m.Number
+	}
+	return 0
+}
+
 // acquire gives the current view, which the caller lets go with done.
 func (l *Lake) acquire() (*view, error) {
 	for {
