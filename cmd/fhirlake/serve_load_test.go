@@ -84,6 +84,46 @@ func startReady(t *testing.T, r testRoot) *server {
 	return s
 }
 
+// TestIdempotencyKeyIsKept: a create is done once, also when what it made was folded into
+// a snapshot and the server was killed in between.
+func TestIdempotencyKeyIsKept(t *testing.T) {
+	t.Parallel()
+	r := newTestRoot(t)
+	s := startReady(t, r)
+	defer func() { s.kill() }()
+	create := func() (status int, location string) {
+		req, err := http.NewRequest(http.MethodPost, r.base(s)+"/Patient", strings.NewReader(`{"resourceType":"Patient"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Amz-Fhir-Idempotency-Key", "5f3f1d0c-8d9c-4f43-a1c2-0d8a7c5b9e11")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode, strings.TrimPrefix(resp.Header.Get("Location"), r.base(s))
+	}
+	status, first := create()
+	if status != http.StatusCreated || first == "" {
+		t.Fatalf("status %d, Location %s", status, first)
+	}
+	for _, step := range []struct {
+		name string
+		do   func()
+	}{
+		{"sent again", func() {}},
+		{"after a kill", func() { s.kill(); s = startReady(t, r) }},
+		{"after a compaction", func() { r.run("compact") }},
+		{"after another kill", func() { s.kill(); s = startReady(t, r) }},
+	} {
+		step.do()
+		if status, location := create(); status != http.StatusConflict || location != first {
+			t.Errorf("%s: status %d, Location %s, want 409 and %s", step.name, status, location, first)
+		}
+	}
+}
+
 // writers is how many clients write at once.
 const writers = 8
 

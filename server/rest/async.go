@@ -193,7 +193,7 @@ func (d *desk) set(t *ticket, s ticketState) {
 func (h *Handler) answerOf(c *call) (answer reply) {
 	defer func() {
 		if p := recover(); p != nil { // of our own making: there is no server around it
-			h.o.Log.Error("panic", "fault", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+			h.logPanic(c.ctx, p)
 			answer = refusal(h.faultOf(c.ctx, errPanic))
 		}
 	}()
@@ -211,7 +211,12 @@ func (h *Handler) answerOf(c *call) (answer reply) {
 	return reply{status: out.status, json: body}
 }
 
-var errPanic = errors.New("a request that is answered later panicked")
+var errPanic = errors.New("panic")
+
+// logPanic tells of a panic without its text, which may have content of a resource.
+func (h *Handler) logPanic(ctx context.Context, p any) {
+	h.o.Log.ErrorContext(ctx, "panic", "fault", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+}
 
 func refusal(f *outcome.Fault) reply { return reply{status: f.Status(), json: f.Append(nil)} }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/r4"
@@ -36,6 +37,12 @@ func appendBinary(dst []byte, c *call, content string, body []byte) []byte {
 	return append(dst, '}')
 }
 
+// headerValue tells whether a header can have a text as its value: a resource that was
+// stored with issues may have any.
+func headerValue(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c == 0x7f || c == utf8.RuneError })
+}
+
 // sendBinary sends the content of a Binary, and tells whether it could: with other
 // issues than the resource has, the resource itself goes out.
 func (x *exchange) sendBinary(status int, text []byte) bool {
@@ -45,7 +52,7 @@ func (x *exchange) sendBinary(status int, text []byte) bool {
 		return false
 	}
 	content := stringOf(&r.tree, root, binaryContentType)
-	if content == "" || strings.ContainsAny(content, "\r\n") {
+	if !headerValue(content) {
 		return false
 	}
 	var body []byte
@@ -57,7 +64,7 @@ func (x *exchange) sendBinary(status int, text []byte) bool {
 	}
 	h := x.w.Header()
 	if n := r.tree.Child(root, binarySecurity); n != fhir.NoNode {
-		if s := stringOf(&r.tree, n, referenceText); s != "" && !strings.ContainsAny(s, "\r\n") {
+		if s := stringOf(&r.tree, n, referenceText); headerValue(s) {
 			h.Set("X-Security-Context", s)
 		}
 	}

@@ -225,6 +225,12 @@ func (c *call) batch(items []item) error {
 
 // do runs the call of an entry. Together the bodies of all have a limit.
 func (it *item) do(gathered *atomic.Int64) {
+	defer func() { // the goroutine is ours: a panic would end the process
+		if p := recover(); p != nil {
+			it.h.logPanic(it.ctx, p)
+			it.out, it.err = nil, errPanic
+		}
+	}()
 	if it.out, it.err = it.run(); it.err != nil {
 		return
 	}

@@ -31,7 +31,10 @@ type fake struct {
 	erased []string
 }
 
-func (f *fake) Read(r4.TypeID, string, []byte) (lake.Resource, error) {
+func (f *fake) Read(_ r4.TypeID, id string, _ []byte) (lake.Resource, error) {
+	if id == "panic" {
+		panic("a secret")
+	}
 	if f.begun != nil {
 		f.begun <- struct{}{}
 		<-f.wait
@@ -205,6 +208,46 @@ func TestBrokenHistory(t *testing.T) {
 	}
 	if w := do(t, h, "GET", "/Patient/_history?_pretty=true", ""); w.Code != 500 {
 		t.Errorf("whole in memory: status %d, want 500", w.Code)
+	}
+}
+
+// A panic of an entry is that of a goroutine of ours.
+func TestPanicOfAnEntry(t *testing.T) {
+	for _, header := range [][]string{nil, {respondAsync}} {
+		logged, l := log()
+		h := serverOf(t, &fake{}, new(atomic.Int64), func(o *rest.Options) { o.Log = l })
+		w := do(t, h, "POST", "/", `{"resourceType":"Bundle","type":"batch","entry":[{"request":{"method":"GET","url":"Patient/panic"}},{"request":{"method":"GET","url":"Patient/p"}}]}`, header...)
+		if err := h.(*rest.Handler).Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if at := w.Header().Get("Content-Location"); at != "" {
+			_, path, _ := strings.Cut(at, "/r4")
+			w = do(t, h, "GET", path, "")
+		}
+		if body := w.Body.String(); w.Code != 200 || !strings.Contains(body, "500 Internal Server Error") || !strings.Contains(body, `"id":"p"`) || strings.Contains(body+logged.String(), "secret") {
+			t.Errorf("%d %s\n%s", w.Code, body, logged)
+		}
+	}
+}
+
+// TestIDThatIsMadeTwice: what has an id is not written over by a create.
+func TestIDThatIsMadeTwice(t *testing.T) {
+	s := newServer(t, func(o *rest.Options) { o.NewID = func() string { return "twice" } })
+	if w := s.do(t, "POST", "/Patient", `{"resourceType":"Patient","active":true}`); w.Code != 201 {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	create := `{"resource":{"resourceType":"Patient"},"request":{"method":"POST","url":"Patient"}}`
+	for _, w := range []*httptest.ResponseRecorder{
+		s.do(t, "POST", "/Patient", `{"resourceType":"Patient"}`),
+		s.do(t, "POST", "/", `{"resourceType":"Bundle","type":"transaction","entry":[`+create+`]}`),
+		s.do(t, "POST", "/", `{"resourceType":"Bundle","type":"batch","entry":[`+create+`]}`),
+	} {
+		if body := w.Body.String(); !strings.Contains(body, "is in use") || w.Code != 409 && !strings.Contains(body, "409 Conflict") {
+			t.Errorf("%d %s, want 409", w.Code, body)
+		}
+	}
+	if w := s.do(t, "GET", "/Patient/twice", ""); !strings.Contains(w.Body.String(), `"versionId":"1"`) || !strings.Contains(w.Body.String(), "true") {
+		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
 

@@ -158,7 +158,7 @@ func (it *item) checked(w *work, record int) (*change, error) {
 	x := &change{work: w, record: record, write: w.write(record, issues)}
 	x.write.Method = delta.Update
 	if it.method == "POST" {
-		x.write.Method = delta.Create
+		x.write.Method, x.write.IfNoneMatch = delta.Create, true
 		return x, nil
 	}
 	return x, it.setConditions(&x.write)

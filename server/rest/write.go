@@ -56,7 +56,8 @@ func (c *call) create() (*reply, error) {
 		return nil, err
 	}
 	defer x.end()
-	x.write.Method, x.write.IdempotencyKey = delta.Create, key
+	// Ids are made so that none is made twice; if one was, what has it is not written over.
+	x.write.Method, x.write.IdempotencyKey, x.write.IfNoneMatch = delta.Create, key, true
 	return c.commit(x)
 }
 
@@ -185,6 +186,8 @@ func (c *call) conditionFault(e *lake.ConditionError) error {
 	v := &e.Current
 	deleted := v.Method == delta.Delete
 	switch {
+	case e.Kind == lake.Exists && c.method == http.MethodPost:
+		return outcome.Faultf(outcome.Conflict, "the id that was made for the %s is in use; send the request again", c.typ)
 	case e.Kind == lake.Exists && deleted:
 		return outcome.Faultf(outcome.Stale, "If-None-Match: %s/%s existed before: it was deleted in version %d", c.typ, c.id, v.Number)
 	case e.Kind == lake.Exists:

@@ -96,8 +96,8 @@ const stripes = 4096
 // durable. Writes of one commit are of different resources. Outcomes are in the order
 // of writes. The error is a [*ConditionError] or [*DuplicateKeyError] of the first
 // write that is refused, what a Prepare gave, [ErrNoSpace], [ErrReadOnly], or a
-// failure. ctx ends the wait for locks of others; what is being made durable is waited
-// for.
+// failure. A ctx that has ended when the locks are held ends the commit; what is being
+// made durable is waited for.
 func (l *Lake) Commit(ctx context.Context, writes []Write) ([]Outcome, error) {
 	for i := range writes {
 		if w := &writes[i]; w.Key == [2]uint64{} {

@@ -197,6 +197,28 @@ func TestAPanicInStampIsAnErrorOfItsCommitAlone(t *testing.T) {
 	commitOne(t, l, put(r4.TypePatient, "a", 1))
 }
 
+// A panic in Prepare is its caller's; the locks are free, and nothing is written.
+func TestAPanicInPrepareHoldsNobodyUp(t *testing.T) {
+	l := openLake(t, t.TempDir(), newClock())
+	w := put(r4.TypePatient, "a", 1)
+	w.Prepare = func(*Resource) error { panic("bug") }
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic is gone")
+			}
+		}()
+		l.Commit(context.Background(), []Write{put(r4.TypePatient, "b", 1), w})
+	}()
+	for _, id := range []string{"a", "b"} {
+		if _, err := l.Read(r4.TypePatient, id, nil); !errors.Is(err, ErrNotFound) {
+			t.Errorf("%s: %v", id, err)
+		}
+		commitOne(t, l, put(r4.TypePatient, id, 1))
+	}
+	fold(t, l) // waits for all commits
+}
+
 func TestTimeNeverFalls(t *testing.T) {
 	c := newClock()
 	dir := t.TempDir()
