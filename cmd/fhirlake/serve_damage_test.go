@@ -83,6 +83,9 @@ func fillStore(t *testing.T, r testRoot, base string) (paths []string) {
 	load(0, 60, 1)
 	load(20, 80, 2) // some rows of the first snapshot are superseded
 	for n := 40; n < 120; n++ {
+		if n == 60 {
+			r.run("compact") // a layer that compaction made
+		}
 		write(http.MethodPut, fmt.Sprintf("p%d", n), 3, "strict")
 	}
 	for n := 100; n < 130; n += 3 {
