@@ -7,6 +7,7 @@ package lake
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"time"
 
@@ -25,6 +26,9 @@ type row struct {
 	line            []byte // the resource, without a line end
 	issues          []byte // kept beside it; nil for none
 }
+
+// errOrder says that a row is older than the one before it.
+var errOrder = errors.New("the rows are not in the order of time")
 
 // A cursor gives the rows of one resource type, in the order of time.
 type cursor interface {
@@ -47,6 +51,7 @@ type segmentRows struct {
 	text  []byte // of the frame before, and buffer
 	rest  []byte // lines of text that are still to come
 	at    int64  // row of the first of them
+	time  int64  // of the row before
 }
 
 func openSegment(dir string, rows *compact.Rows, typ r4.TypeID, key func(r4.TypeID, string) snapshot.Key, decode *snapshot.FrameReader) (*segmentRows, error) {
@@ -72,10 +77,10 @@ func openSegment(dir string, rows *compact.Rows, typ r4.TypeID, key func(r4.Type
 func (c *segmentRows) next(r *row) (bool, error) {
 	for {
 		if len(c.rest) == 0 {
-			if c.frame == c.file.Frames() {
-				return false, nil
+			err := c.checkFrame()
+			if err != nil || c.frame == c.file.Frames() {
+				return false, err
 			}
-			var err error
 			if c.text, err = c.decode.Append(c.text[:0], c.file, c.frame); err != nil {
 				return false, err
 			}
@@ -93,6 +98,19 @@ func (c *segmentRows) next(r *row) (bool, error) {
 	}
 }
 
+// checkFrame tells whether the frames so far have as many lines as rows: else those that
+// follow would be other rows.
+func (c *segmentRows) checkFrame() error {
+	seg := c.rows.Segment
+	if want := c.file.FirstRow(c.frame); c.at != want {
+		return fmt.Errorf("read %s: frame %d ends before row %d, its table says %d", seg.Resources.Path, c.frame-1, c.at, want)
+	}
+	if c.frame == c.file.Frames() && c.at != seg.Rows {
+		return fmt.Errorf("read %s: it has %d rows, the manifest says %d", seg.Resources.Path, c.at, seg.Rows)
+	}
+	return nil
+}
+
 // read makes a row of a line.
 func (c *segmentRows) read(r *row, at uint32, line []byte) error {
 	seg := c.rows.Segment
@@ -107,9 +125,13 @@ func (c *segmentRows) read(r *row, at uint32, line []byte) error {
 	if err == nil {
 		r.Updated, err = h.Updated()
 	}
+	if err == nil && r.Updated < c.time {
+		err = errOrder
+	}
 	if err != nil {
 		return fmt.Errorf("read %s: row %d: %w", seg.Resources.Path, at, err)
 	}
+	c.time = r.Updated
 	r.Key = c.key(c.typ, string(h.ID))
 	r.Deleted = c.rows.Deleted.Contains(at)
 	r.Replaces, r.BaseSegment, r.BaseRow = true, seg.Ordinal, at
@@ -149,6 +171,7 @@ type commits struct {
 	stop func()
 	skip func(e *delta.Entry) bool
 	text []byte // of a deletion
+	time int64  // of the commit before
 }
 
 func (c *commits) next(r *row) (bool, error) {
@@ -160,6 +183,10 @@ func (c *commits) next(r *row) (bool, error) {
 		if c.skip(e) {
 			continue
 		}
+		if e.Updated < c.time {
+			return false, fmt.Errorf("read delta store: commit %d: %w", e.Seq, errOrder)
+		}
+		c.time = e.Updated
 		*r = row{line: e.JSON, issues: e.Issues}
 		r.Key, r.Content, r.Version, r.Updated = e.Key, e.Content, e.Number, e.Updated
 		if e.Method == delta.Delete {

@@ -124,7 +124,6 @@ func (s *Source) put(b *pipeline.Batch, r *row) {
 // advance goes on to the next row of a cursor, or closes it.
 func (s *Source) advance(i int) error {
 	c := s.cursors[i]
-	before := c.row.Updated
 	ok, err := c.next(&c.row)
 	if err != nil {
 		return err
@@ -132,9 +131,6 @@ func (s *Source) advance(i int) error {
 	if !ok {
 		s.cursors = slices.Delete(s.cursors, i, i+1)
 		return c.close()
-	}
-	if c.row.Updated < before {
-		return errors.New("rows of a segment are not in the order of time")
 	}
 	return nil
 }

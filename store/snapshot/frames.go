@@ -156,6 +156,10 @@ func OpenResources(dir, rel string) (*Resources, error) {
 // Rows is the number of lines in the file.
 func (r *Resources) Rows() int64 { return r.first[len(r.first)-1] }
 
+// FirstRow is the row of the first line of frame i; of the frame after the last one it is
+// [Resources.Rows].
+func (r *Resources) FirstRow(i int) int64 { return r.first[i] }
+
 // FrameOf gives the frame that has a row, and the row of its first line.
 func (r *Resources) FrameOf(row int64) (frame int, first int64, err error) {
 	if row < 0 || row >= r.Rows() {
