@@ -87,6 +87,7 @@ func TestWhatIsNotThereIsNotOffered(t *testing.T) {
 		{"Condition?code:in=http://x", "no terminology"},
 		{"Condition?code:below=x", "no terminology"},
 		{"QuestionnaireResponse?questionnaire:below=http://x|1", "parts of versions"},
+		{"Patient?_sort=organization", "not sorted by"},
 		{"Patient?_contained=true", "contained resources"},
 		{"Patient?_containedType=contained", "contained resources"},
 	} {

@@ -27,12 +27,13 @@ type Features uint16
 
 // The features.
 const (
-	Terminology  Features = 1 << iota // Concept and ValueSet
-	Narrative                         // Words of the narrative: _text
-	Content                           // Words of all texts: _content
-	Near                              // Position: near
-	VersionBelow                      // Reference.VersionBelow
-	Inside                            // contained resources: _contained
+	Terminology    Features = 1 << iota // Concept and ValueSet
+	Narrative                           // Words of the narrative: _text
+	Content                             // Words of all texts: _content
+	Near                                // Position: near
+	VersionBelow                        // Reference.VersionBelow
+	Inside                              // contained resources: _contained
+	ReferenceOrder                      // SortKey of a reference
 )
 
 // Limits keep searches small (invariant 1). A zero field has its default.

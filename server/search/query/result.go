@@ -118,7 +118,7 @@ func (s *reader) sortKey(key string) error {
 		if p == nil {
 			return unknown(typ, code)
 		}
-		if !sortable(p) {
+		if !s.sortable(p) {
 			return unsupported("results are not sorted by '%s', which is of type %s", fhir.Cut(code), typeName(p.Type))
 		}
 		if i > 0 && p.Type != params[0].Type {
@@ -132,11 +132,14 @@ func (s *reader) sortKey(key string) error {
 	return nil
 }
 
-func sortable(p *search.Parameter) bool {
+func (s *reader) sortable(p *search.Parameter) bool {
 	switch p.Origin {
 	case search.OriginID, search.OriginUpdated, search.OriginCreated:
 		return true
 	case search.OriginRows:
+		if p.Type == r4.SearchReference && s.Features&ReferenceOrder == 0 {
+			return false
+		}
 		return search.KindOf(p.Type) != search.KindNone
 	}
 	return false

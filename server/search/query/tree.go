@@ -46,7 +46,16 @@ type Select struct {
 
 // SortKey is one rule to sort by. A resource with several values is sorted by the one
 // that comes first in the direction of the key, one without value after all others
-// (Sorting).
+// (Sorting). Values of a kind are ordered, texts by their bytes:
+//
+//	token                by code; one without code is no value
+//	string               by Folded; rows with Word are no values
+//	date                 by Start, when descending by End
+//	number, quantity     by Low, when descending by High, whatever the unit
+//	reference            by URL, or else Type/id; one with neither is no value
+//	uri                  by value
+//	_id                  by the id
+//	_lastUpdated, createdAt  by the time
 type SortKey struct {
 	Param      *search.Parameter // never composite or special
 	Descending bool
