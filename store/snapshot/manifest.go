@@ -45,6 +45,10 @@ type Manifest struct {
 	// FoldedSeq is the newest commit of the delta store up to which all are in this
 	// state as well.
 	FoldedSeq uint64 `json:"foldedSeq,omitempty"`
+
+	// Checksum is that of the manifest's text, with zeros for the digits of this one. It
+	// is there in files alone: see ParseManifest. Older ones have none.
+	Checksum string `json:"checksum,omitempty"`
 }
 
 // File is one immutable file, its path relative to the data store's folder with

@@ -46,6 +46,9 @@ func ParseManifest(text []byte) (*Manifest, error) {
 	if err := d.Decode(m); err != nil {
 		return nil, fmt.Errorf("parse manifest: %w", err)
 	}
+	if err := m.checkText(text); err != nil {
+		return nil, fmt.Errorf("parse manifest: %w", err)
+	}
 	if err := m.check(); err != nil {
 		return nil, fmt.Errorf("parse manifest: %w", err)
 	}

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func manifestText(t testing.TB) []byte {
@@ -83,6 +85,32 @@ func TestParseManifest(t *testing.T) {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
 		})
+	}
+}
+
+// TestManifestsThatWereChanged flips a bit in each byte of a manifest's file.
+func TestManifestsThatWereChanged(t *testing.T) {
+	m, err := ParseManifest(manifestText(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := m.text()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := ParseManifest(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(m, again); d != "" {
+		t.Errorf("(-written +read):\n%s", d)
+	}
+	for at := range text {
+		bad := bytes.Clone(text)
+		bad[at] ^= 1 << (at % 8)
+		if _, err := ParseManifest(bad); err == nil {
+			t.Errorf("byte %d, %q for %q: nobody sees that it changed", at, bad[at], text[at])
+		}
 	}
 }
 

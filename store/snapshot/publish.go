@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -156,15 +157,50 @@ func (s *Store) publish(old, m *Manifest, o *PublishOptions) error {
 	if err := s.syncDirs(dirs); err != nil {
 		return err
 	}
-	text, err := json.MarshalIndent(m, "", " ")
+	text, err := m.text()
 	if err != nil {
 		return err
 	}
 	name := manifestName(m.Number)
-	if err := disk.Replace(s.fs, filepath.Join(s.dir, snapshotDir, name), append(text, '\n')); err != nil {
+	if err := disk.Replace(s.fs, filepath.Join(s.dir, snapshotDir, name), text); err != nil {
 		return err
 	}
 	return disk.Replace(s.fs, filepath.Join(s.dir, currentName), []byte(name+"\n"))
+}
+
+// noChecksum is what stands for a manifest's own checksum while that is computed.
+const noChecksum = "xxh64:0000000000000000"
+
+// text gives the text of a manifest's file, with its checksum.
+func (m *Manifest) text() ([]byte, error) {
+	c := *m
+	c.Checksum = noChecksum
+	text, err := json.MarshalIndent(&c, "", " ")
+	if err != nil {
+		return nil, err
+	}
+	text = append(text, '\n')
+	copy(text[bytes.LastIndex(text, []byte(noChecksum)):], checksum(text))
+	return text, nil
+}
+
+// checkText compares a manifest's checksum, if it has one, with the text that it was read
+// from, and takes it away: what is in memory has none.
+func (m *Manifest) checkText(text []byte) error {
+	if m.Checksum == "" {
+		return nil
+	}
+	at := bytes.LastIndex(text, []byte(m.Checksum))
+	if at < 0 || len(m.Checksum) != len(noChecksum) {
+		return fmt.Errorf("checksum %q is none", m.Checksum)
+	}
+	plain := bytes.Clone(text)
+	copy(plain[at:], noChecksum)
+	if sum := checksum(plain); sum != m.Checksum {
+		return fmt.Errorf("the text has %s, and says %s", sum, m.Checksum)
+	}
+	m.Checksum = ""
+	return nil
 }
 
 // supersede writes the segment's new bitmap, if it gets one: under a new name,
