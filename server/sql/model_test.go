@@ -226,7 +226,7 @@ func (m *model) compact() {
 // TestSQLIsLikeTheLake does random writes, deletions, imports, compactions and erasures, and compares every view
 // with the current resources after each. Some states are held, and compared later.
 func TestSQLIsLikeTheLake(t *testing.T) {
-	seeds, steps := 4, 30
+	seeds, steps := 3, 30
 	if testing.Short() {
 		seeds = 2
 	}

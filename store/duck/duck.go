@@ -15,7 +15,6 @@ package duck
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -25,7 +24,6 @@ import (
 	"time"
 
 	"github.com/RoaringBitmap/roaring/v2"
-	duckdb "github.com/duckdb/duckdb-go/v2"
 
 	"github.com/fhirlake/fhirlake/store/snapshot"
 )
@@ -77,7 +75,7 @@ func (s *segment) issues() string { return s.path(&s.Annotation(snapshot.Issues)
 // DB answers queries over one manifest. It is safe for concurrent use.
 type DB struct {
 	o      Options
-	db     *sql.DB
+	engine *engine
 	result string // where WriteParquet lets DuckDB write; "" without TempDir
 
 	mu    sync.Mutex // guards made, and the making of views
@@ -101,11 +99,11 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if o.TempLimit <= 0 {
 		o.TempLimit = 16 * o.MemoryLimit
 	}
-	c, err := duckdb.NewConnector("", nil)
+	e, err := openEngine()
 	if err != nil {
 		return nil, fmt.Errorf("open DuckDB: %w", err)
 	}
-	d := &DB{o: o, db: sql.OpenDB(c), made: map[string]viewState{}, types: map[string][]*segment{}}
+	d := &DB{o: o, engine: e, made: map[string]viewState{}, types: map[string][]*segment{}}
 	for i := range o.Manifest.Segments {
 		if s := &o.Manifest.Segments[i]; s.Current > 0 {
 			d.add(&segment{s, o.Store.Dir(), o.Hidden[s.Ordinal]})
@@ -122,8 +120,8 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if o.TempDir != "" {
 		d.result = filepath.Join(o.TempDir, "result.parquet")
 	}
-	if _, err := d.db.ExecContext(ctx, d.sandbox()); err != nil {
-		d.db.Close()
+	if err := e.exec(ctx, d.sandbox()); err != nil {
+		e.close()
 		return nil, fmt.Errorf("open DuckDB: %w", err)
 	}
 	return d, nil
@@ -144,7 +142,7 @@ const maxAllowedPaths = 1000
 // sandbox gives the settings, the last of which makes all of them final.
 func (d *DB) sandbox() string {
 	var b strings.Builder
-	set := func(name, value string) { fmt.Fprintf(&b, "SET %s=%s;\n", name, value) }
+	set := func(name, value string) { fmt.Fprintf(&b, "SET GLOBAL %s=%s;\n", name, value) }
 	set("memory_limit", fmt.Sprintf("'%dKiB'", max(d.o.MemoryLimit>>10, 1)))
 	if d.o.Threads > 0 {
 		set("threads", fmt.Sprint(d.o.Threads))
@@ -166,7 +164,7 @@ func (d *DB) sandbox() string {
 		set("allowed_directories", "["+quote(filepath.Join(d.o.Store.Dir(), "files")+string(filepath.Separator))+"]")
 		files = d.files(d.o.Store.Dir())
 	}
-	b.WriteString("SET allowed_paths=[")
+	b.WriteString("SET GLOBAL allowed_paths=[")
 	for _, f := range files {
 		b.WriteString(quote(f) + ",")
 	}
@@ -198,8 +196,11 @@ func (d *DB) files(without string) []string {
 	return all
 }
 
-// Close ends all queries and frees DuckDB's memory.
-func (d *DB) Close() error { return d.db.Close() }
+// Close frees DuckDB's memory. Queries have ended before.
+func (d *DB) Close() error {
+	d.engine.close()
+	return nil
+}
 
 // gone gives the rows of a segment that are not current; nil for none.
 func (d *DB) gone(s *segment) (*roaring.Bitmap, error) {

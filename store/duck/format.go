@@ -191,7 +191,7 @@ func (r *Rows) table(w *bufio.Writer, width int) (n int64, err error) {
 		}
 		n++
 	}
-	if r.err != nil || r.rows.Err() != nil {
+	if r.err != nil {
 		return n, nil // Close tells
 	}
 	if len(part) > 0 || n == 0 {
@@ -318,7 +318,7 @@ func (d *DB) copyOut(ctx context.Context, s *statement) (*os.File, error) {
 	d.resultMu.Lock()
 	defer d.resultMu.Unlock()
 	defer os.Remove(d.result)
-	_, err := d.db.ExecContext(ctx, "COPY "+wrapped("FROM "+wrapped(s.text))+" TO "+quote(d.result)+
+	err := d.engine.exec(ctx, "COPY "+wrapped("FROM "+wrapped(s.text))+" TO "+quote(d.result)+
 		" (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false)")
 	if err != nil {
 		return nil, explain(ctx, err)

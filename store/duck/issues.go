@@ -24,13 +24,12 @@ var issueColumns = [][2]string{
 func (d *DB) makeIssuesView(ctx context.Context) error {
 	dirty := hasGone(d.flawed)
 	if dirty {
-		path := func(_ int, s *segment) any { return s.issues() }
+		path := func(_ int, s *segment) string { return quote(s.issues()) }
 		if err := d.loadBitmaps(ctx, issuesView, "VARCHAR", d.flawed, path); err != nil {
 			return err
 		}
 	}
-	_, err := d.db.ExecContext(ctx, "CREATE OR REPLACE VIEW "+issuesView+" AS "+d.issuesText(dirty))
-	return err
+	return d.engine.exec(ctx, "CREATE OR REPLACE VIEW "+issuesView+" AS "+d.issuesText(dirty))
 }
 
 // issuesText is the query of the view. The files are NDJSON with a line for each row

@@ -1,9 +1,7 @@
 package duck
 
 import (
-	"cmp"
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -61,8 +59,7 @@ type Value struct {
 // Rows streams a result. It belongs to one goroutine.
 type Rows struct {
 	Columns []Column
-	rows    *sql.Rows
-	values  []sql.NullString
+	stream  *stream // nil after Close
 	row     []Value
 	err     error
 	ctx     context.Context // of the query, which lasts until Close
@@ -97,20 +94,14 @@ func (d *DB) query(ctx context.Context, query string) (*Rows, error) {
 	if !s.explain {
 		text = s.asText()
 	}
-	if r.rows, err = d.db.QueryContext(ctx, text); err != nil {
+	if r.stream, err = d.engine.query(ctx, text); err != nil {
 		return nil, err
 	}
 	if s.explain {
-		names, err := r.rows.Columns()
-		if err != nil {
-			r.rows.Close()
-			return nil, err
-		}
-		for _, n := range names {
+		for _, n := range r.stream.columns() {
 			r.Columns = append(r.Columns, Column{Name: n, Type: "VARCHAR"})
 		}
 	}
-	r.values = make([]sql.NullString, len(r.Columns))
 	r.row = make([]Value, len(r.Columns))
 	return r, nil
 }
@@ -169,8 +160,8 @@ func (d *DB) onlySelect(ctx context.Context, text string) (string, error) {
 }
 
 func (d *DB) parse(ctx context.Context, text string) (tree string, err error) {
-	var result string
-	if err := d.db.QueryRowContext(ctx, "SELECT json_serialize_sql(?::VARCHAR)::VARCHAR", text).Scan(&result); err != nil {
+	rows, err := d.all(ctx, "SELECT json_serialize_sql("+quote(text)+"::VARCHAR)::VARCHAR", 1)
+	if err != nil {
 		return "", err
 	}
 	var p struct {
@@ -180,7 +171,7 @@ func (d *DB) parse(ctx context.Context, text string) (tree string, err error) {
 		Position   string            `json:"position"`
 		Statements []json.RawMessage `json:"statements"`
 	}
-	if err := json.Unmarshal([]byte(result), &p); err != nil {
+	if err := json.Unmarshal([]byte(rows[0][0].Text), &p); err != nil {
 		return "", fmt.Errorf("parse query: %w", err)
 	}
 	switch {
@@ -212,21 +203,32 @@ func (d *DB) parse(ctx context.Context, text string) (tree string, err error) {
 func wrapped(text string) string { return "(\n" + text + "\n)" }
 
 func (d *DB) describe(ctx context.Context, text string) ([]Column, error) {
-	rows, err := d.db.QueryContext(ctx, "SELECT column_name, column_type FROM (DESCRIBE FROM "+wrapped(text)+")")
+	rows, err := d.all(ctx, "SELECT column_name, column_type FROM (DESCRIBE FROM "+wrapped(text)+")", 2)
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Close()
-	var all []Column
-	for rows.Next() {
-		var c Column
-		if err := rows.Scan(&c.Name, &c.Type); err != nil {
-			return nil, err
-		}
-		c.Kind = kindOf(c.Type)
-		all = append(all, c)
+	all := make([]Column, len(rows))
+	for i, r := range rows {
+		all[i] = Column{Name: r[0].Text, Type: r[1].Text, Kind: kindOf(r[1].Text)}
 	}
-	return all, rows.Err()
+	return all, nil
+}
+
+// all gives the rows of a small result of some columns of text.
+func (d *DB) all(ctx context.Context, query string, columns int) (rows [][]Value, err error) {
+	s, err := d.engine.query(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	for {
+		row := make([]Value, columns)
+		ok, err := s.next(ctx, row)
+		if err != nil || !ok {
+			return rows, err
+		}
+		rows = append(rows, row)
+	}
 }
 
 func kindOf(t string) Kind {
@@ -267,28 +269,25 @@ func (s *statement) asText() string {
 // Next gives the next row, valid until the next call; nil at the end or after
 // an error, which Close returns.
 func (r *Rows) Next() []Value {
-	if r.err != nil || !r.rows.Next() {
+	if r.err != nil || r.stream == nil {
 		return nil
 	}
-	into := make([]any, len(r.values))
-	for i := range r.values {
-		into[i] = &r.values[i]
-	}
-	if r.err = r.rows.Scan(into...); r.err != nil {
+	ok, err := r.stream.next(r.ctx, r.row)
+	if r.err = err; err != nil || !ok {
 		return nil
-	}
-	for i, v := range r.values {
-		r.row[i] = Value{v.String, !v.Valid}
 	}
 	return r.row
 }
 
-// Close ends the query and returns the error that ended Next, if any.
+// Close ends the query and returns the error that ended Next, if any. Closing twice does
+// nothing.
 func (r *Rows) Close() error {
-	err := cmp.Or(r.err, r.rows.Err())
-	if e := r.rows.Close(); err == nil {
-		err = e
+	if r.stream == nil {
+		return nil
 	}
+	r.stream.close()
+	r.stream = nil
+	err := r.err
 	if err != nil {
 		err = explain(r.ctx, err)
 	}

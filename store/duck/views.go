@@ -3,6 +3,7 @@ package duck
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/fhirlake/fhirlake/fhir/r4"
@@ -71,19 +72,17 @@ func (d *DB) needViews(ctx context.Context, query string) error {
 func (d *DB) makeView(ctx context.Context, id r4.TypeID, name string, want viewState) error {
 	segments := d.types[name]
 	if len(segments) == 0 {
-		_, err := d.db.ExecContext(ctx, "CREATE OR REPLACE VIEW "+ident(name)+" AS "+emptyView(id, want == whole))
-		return err
+		return d.engine.exec(ctx, "CREATE OR REPLACE VIEW "+ident(name)+" AS "+emptyView(id, want == whole))
 	}
 	dirty := hasGone(segments)
 	if dirty {
 		// The virtual column file_index is the position in the list of files.
-		index := func(i int, _ *segment) any { return i }
+		index := func(i int, _ *segment) string { return strconv.Itoa(i) }
 		if err := d.loadBitmaps(ctx, name, "UBIGINT", segments, index); err != nil {
 			return err
 		}
 	}
-	_, err := d.db.ExecContext(ctx, "CREATE OR REPLACE VIEW "+ident(name)+" AS "+viewText(name, segments, dirty))
-	return err
+	return d.engine.exec(ctx, "CREATE OR REPLACE VIEW "+ident(name)+" AS "+viewText(name, segments, dirty))
 }
 
 // viewText is the query of a view. file_index and file_row_number are virtual
@@ -107,10 +106,10 @@ func viewText(name string, segments []*segment, dirty bool) string {
 // loadBitmaps makes the table that a view joins: for each file with superseded
 // rows, one bit for each of its rows. A table with a line for each superseded
 // row takes 100 times the memory and is slower where rows are many
-// (docs/decisions/0013). key gives what the view knows a file by.
-func (d *DB) loadBitmaps(ctx context.Context, name, keyType string, segments []*segment, key func(int, *segment) any) error {
+// (docs/decisions/0013). key gives what the view knows a file by, as SQL.
+func (d *DB) loadBitmaps(ctx context.Context, name, keyType string, segments []*segment, key func(int, *segment) string) error {
 	table := "fhirlake." + ident(name)
-	if _, err := d.db.ExecContext(ctx, "CREATE OR REPLACE TABLE "+table+" (file "+keyType+", bits BIT)"); err != nil {
+	if err := d.engine.exec(ctx, "CREATE OR REPLACE TABLE "+table+" (file "+keyType+", bits BIT)"); err != nil {
 		return err
 	}
 	for i, s := range segments {
@@ -128,7 +127,7 @@ func (d *DB) loadBitmaps(ctx context.Context, name, keyType string, segments []*
 		for it := rows.Iterator(); it.HasNext(); {
 			text[it.Next()] = '1'
 		}
-		if _, err := d.db.ExecContext(ctx, "INSERT INTO "+table+" VALUES (?, ?::BIT)", key(i, s), string(text)); err != nil {
+		if err := d.engine.exec(ctx, fmt.Sprintf("INSERT INTO %s VALUES (%s, '%s'::BIT)", table, key(i, s), text)); err != nil {
 			return err
 		}
 	}
