@@ -165,7 +165,9 @@ func (s *Sink) widen(r *pipeline.Record) {
 	if !s.placed {
 		s.placed, b.FirstSegment, b.FirstUpdated = true, r.Segment, r.Updated
 	}
-	b.Entries++
+	if s.plan == nil || !r.Replaces { // else the plan has counted it
+		b.Entries++
+	}
 	b.FirstUpdated, b.LastUpdated = min(b.FirstUpdated, r.Updated), max(b.LastUpdated, r.Updated)
 	b.FirstSegment, b.LastSegment = min(b.FirstSegment, r.Segment), max(b.LastSegment, r.Segment)
 	b.Row, b.Version = max(b.Row, r.Row), max(b.Version, r.Version)

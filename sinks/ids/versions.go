@@ -20,6 +20,7 @@ type versions struct {
 	old    []snapshot.Entry // of the next key of merged; nil at its end
 
 	fresh []entry // records of the key that is being collected
+	moved []entry // those of them that replace a row, by it
 	all   []version
 	kept  []snapshot.Entry
 }
@@ -132,40 +133,52 @@ func (v *versions) takeOld(fresh []entry) error {
 	if e := &v.old[0]; len(kept) == 0 && !e.Deleted && !v.plan.Rewritten(e.Address.Segment) {
 		v.supersede(e.Address)
 	}
-	moved := 0
+	v.sortMoved(fresh)
+	used := 0
 	for n, e := range kept {
 		at := version{Entry: e, current: n == 0 && !e.Deleted}
 		if v.plan.Rewritten(e.Address.Segment) {
-			i := slices.IndexFunc(fresh, func(f entry) bool { return f.replaces && f.base == e.Address })
-			if i < 0 {
+			i, ok := slices.BinarySearchFunc(v.moved, e.Address, func(f entry, a snapshot.Address) int { return compareAddresses(f.base, a) })
+			if !ok {
 				return fmt.Errorf("row %d of segment %d has version %d of a resource and was not written anew",
 					e.Address.Row, e.Address.Segment, e.Version)
 			}
-			if f := &fresh[i]; f.version != e.Version || f.deleted != e.Deleted {
+			f := &v.moved[i]
+			if f.version != e.Version || f.deleted != e.Deleted {
 				return fmt.Errorf("row %d of segment %d has version %d, the id index says %d",
 					e.Address.Row, e.Address.Segment, f.version, e.Version)
 			}
-			at.Address, at.current = fresh[i].at, true
-			moved++
+			at.Address, at.current = f.at, true
+			used++
 		}
 		v.all = append(v.all, at)
 	}
-	for i := range fresh {
-		if fresh[i].replaces {
-			moved--
-		}
-	}
-	if moved != 0 {
-		return fmt.Errorf("%d rows of a resource were written anew that have no version", -moved)
+	if n := len(v.moved) - used; n != 0 {
+		return fmt.Errorf("%d rows of a resource were written anew that have no version", n)
 	}
 	return nil
+}
+
+// sortMoved sorts the records that replace a row: a resource may have any number.
+func (v *versions) sortMoved(fresh []entry) {
+	v.moved = v.moved[:0]
+	for i := range fresh {
+		if fresh[i].replaces {
+			v.moved = append(v.moved, fresh[i])
+		}
+	}
+	slices.SortFunc(v.moved, func(a, b entry) int { return compareAddresses(a.base, b.base) })
+}
+
+func compareAddresses(a, b snapshot.Address) int {
+	return cmp.Or(cmp.Compare(a.Segment, b.Segment), cmp.Compare(a.Row, b.Row))
 }
 
 // takeOlder takes the latest version that other layers have of a key of the delta: an
 // import may have overtaken those of the delta, and then its entry comes first; else its
 // row is no longer current.
 func (v *versions) takeOlder(k snapshot.Key) error {
-	if len(v.all) == 0 {
+	if len(v.all) == 0 || len(v.all) < len(v.fresh) {
 		return errors.New("rows of a resource were written anew that has no version")
 	}
 	e, ok, err := v.older.One(k)

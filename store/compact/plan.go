@@ -38,7 +38,7 @@ type Options struct {
 }
 
 const (
-	growth    = 2      // an older layer has more than that many times the entries of all newer ones
+	growth    = 2      // a layer has more than that many times the entries of the next newer one
 	smallRows = 61_440 // a segment up to that is merged with others: half a row group
 	deadShare = 10     // a tenth of dead rows is too much
 )
