@@ -19,6 +19,7 @@ import (
 	"github.com/fhirlake/fhirlake/store/compact"
 	"github.com/fhirlake/fhirlake/store/delta"
 	"github.com/fhirlake/fhirlake/store/lake"
+	"github.com/fhirlake/fhirlake/store/postings"
 	"github.com/fhirlake/fhirlake/store/snapshot"
 )
 
@@ -242,11 +243,17 @@ func (c *compaction) write(ctx context.Context, plan *compact.Plan, res *Compact
 	builder := snapshot.NewBuilder(store.Dir(), c.base, c.NewID)
 	columns := parquet.New(builder, parquet.Options{})
 	log := rawlog.New(builder)
+	var searched indexing
+	if len(c.base.Unindexed(postings.Version)) == 0 { // it stays all indexed; the empty state is
+		if searched, err = newIndexing(store.Dir(), fmt.Sprintf("%d-%s", number, c.NewID()), c.Lake.Secret(), c.Workers, c.Memory); err != nil {
+			return errors.Join(err, src.Close())
+		}
+	}
 	entries := ids.NewCompaction(store.Dir(), ids.Rel(number, c.NewID()), plan)
 	res.Figures, err = pipeline.Run(ctx, pipeline.Config{
 		Source:  src,
-		Stages:  []pipeline.Stage{parse.New(), log.Compress(), shred.New()},
-		Sinks:   []pipeline.Sink{columns, log, entries, annotations.New(builder, annotations.Issues, number)},
+		Stages:  append([]pipeline.Stage{parse.New(), log.Compress(), shred.New()}, searched.stages...),
+		Sinks:   append([]pipeline.Sink{columns, log, entries, annotations.New(builder, annotations.Issues, number)}, searched.sinks...),
 		Lenient: true, // what is stored was accepted
 		Workers: c.Workers, Background: true,
 		Memory:  c.Memory,
@@ -268,7 +275,7 @@ func (c *compaction) write(ctx context.Context, plan *compact.Plan, res *Compact
 		m, err := store.Publish(builder, snapshot.PublishOptions{
 			Now: c.Now(), Base: c.base.Number, IDs: settled.IDs, Entries: settled.Entries,
 			Superseded: settled.Superseded, KeepVersions: true,
-			DropLayers: layers, DropSegments: segments, FoldedSeq: c.fold.Delta().Seq(),
+			DropLayers: layers, DropSegments: segments, Search: searched.result(), FoldedSeq: c.fold.Delta().Seq(),
 		})
 		if err != nil {
 			return err

@@ -49,10 +49,11 @@ func (c *corrector) correct(at *lake.Moment, b *snapshot.Builder, o *snapshot.Pu
 	slices.SortFunc(again, func(a, b snapshot.Entry) int {
 		return cmp.Or(cmp.Compare(a.Address.Segment, b.Address.Segment), cmp.Compare(a.Address.Row, b.Address.Row))
 	})
-	res, err := c.rewrite(at, b, again, void)
+	res, searched, err := c.rewrite(at, b, again, void)
 	if err != nil {
 		return fmt.Errorf("import what was written in the meantime: %w", err)
 	}
+	o.Search = append(o.Search, searched...)
 	o.Corrections, o.CorrectionEntries = res.IDs, res.Entries+res.Withdrawn
 	for segment, rows := range res.Superseded {
 		for it := rows.Iterator(); it.HasNext(); {
@@ -93,16 +94,16 @@ func (c *corrector) overtaken(at *lake.Moment, o *snapshot.PublishOptions) (void
 }
 
 // rewrite runs the rows of some entries through the import's chain once more.
-func (c *corrector) rewrite(at *lake.Moment, b *snapshot.Builder, again, void []snapshot.Entry) (res ids.Result, err error) {
+func (c *corrector) rewrite(at *lake.Moment, b *snapshot.Builder, again, void []snapshot.Entry) (res ids.Result, index []snapshot.SearchIndex, err error) {
 	d, err := snapshot.NewFrameReader()
 	if err != nil {
-		return res, err
+		return res, nil, err
 	}
 	defer d.Close()
 	src := &reread{b: b, dir: c.job.store.Dir(), frames: d, rest: again, file: &pipeline.File{Name: "the import"}}
 	identifier, err := identify.New(c.secret, written(at.Written), at.Updated)
 	if err != nil {
-		return res, err
+		return res, nil, err
 	}
 	for _, s := range b.Segments() {
 		b.Roll(s.ResourceType) // its files are finished
@@ -116,22 +117,30 @@ func (c *corrector) rewrite(at *lake.Moment, b *snapshot.Builder, again, void []
 	if c.job.lenient() {
 		sinks = append(sinks, annotations.New(b, annotations.Issues, number))
 	}
+	var searched indexing
+	if c.job.SearchIndex {
+		name := fmt.Sprintf("%d-%s-corrections", number, c.job.job.ID)
+		if searched, err = newIndexing(c.job.store.Dir(), name, c.secret, c.job.Workers, c.job.Memory); err != nil {
+			return res, nil, err
+		}
+		sinks = append(sinks, searched.sinks...)
+	}
 	figures, err := pipeline.Run(context.Background(), pipeline.Config{
 		Source:  src,
-		Stages:  append(slices.Clone(c.stages), identifier, log.Compress(), shred.New()),
+		Stages:  slices.Concat(c.stages, []pipeline.Stage{identifier, log.Compress(), shred.New()}, searched.stages),
 		Sinks:   sinks,
 		Lenient: c.job.lenient(),
 		Workers: c.job.Workers,
 		Memory:  c.job.Memory,
 	})
 	if err != nil {
-		return res, err
+		return res, nil, err
 	}
 	res = entries.Result()
 	if res.Entries != int64(len(again)) || res.Withdrawn != int64(len(void)) {
-		return res, fmt.Errorf("%d of %d resources came through, %d were rejected", res.Entries, len(again), figures.Rejected)
+		return res, nil, fmt.Errorf("%d of %d resources came through, %d were rejected", res.Entries, len(again), figures.Rejected)
 	}
-	return res, nil
+	return res, searched.result(), nil
 }
 
 // written lets the identify stage ask what others have written.

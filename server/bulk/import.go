@@ -54,6 +54,10 @@ type ImportOptions struct {
 	// issues beside them.
 	Level validate.Level
 
+	// SearchIndex puts what is stored into the search index. It is done in any case when
+	// all that the data store has is there already.
+	SearchIndex bool
+
 	Background bool // requests go before the workers: see [pipeline.Config]
 
 	Workers int              // 0: GOMAXPROCS
@@ -224,10 +228,17 @@ func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult
 	if j.lenient() {
 		sinks = append(sinks, annotations.New(builder, annotations.Issues, base.Number+1))
 	}
+	var searched indexing
+	if j.SearchIndex = j.SearchIndex || isIndexed(base); j.SearchIndex {
+		if searched, err = newIndexing(j.store.Dir(), fmt.Sprintf("%d-%s", base.Number+1, j.job.ID), secret, j.Workers, j.Memory); err != nil {
+			return nil, err
+		}
+		sinks = append(sinks, searched.sinks...)
+	}
 	closed = true // Run closes it
 	figures, err := pipeline.Run(ctx, pipeline.Config{
 		Source:  src,
-		Stages:  []pipeline.Stage{parse.New(), validator, identifier, log.Compress(), shred.New()},
+		Stages:  append([]pipeline.Stage{parse.New(), validator, identifier, log.Compress(), shred.New()}, searched.stages...),
 		Sinks:   sinks,
 		Lenient: j.lenient(),
 		Workers: j.Workers, Background: j.Background,
@@ -260,7 +271,7 @@ func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult
 	}
 	m, err := start.publish(snapshot.PublishOptions{
 		JobID: j.job.ID, Now: j.now, IDs: settled.IDs, Entries: settled.Entries,
-		Superseded: settled.Superseded, KeepVersions: true,
+		Superseded: settled.Superseded, KeepVersions: true, Search: searched.result(),
 	}, builder, &corrector{job: j, stages: []pipeline.Stage{parse.New(), validator}, secret: secret, number: base.Number + 1})
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 
 // View is a fixed state of the data store, for those who read all of it: SQL, export.
 type View struct {
+	l     *Lake
 	v     *view
 	delta *delta.Snapshot
 }
@@ -25,7 +26,7 @@ func (l *Lake) View() (*View, error) {
 		snap.Close()
 		return nil, err
 	}
-	return &View{v: v, delta: snap}, nil
+	return &View{l: l, v: v, delta: snap}, nil
 }
 
 // Hold keeps the snapshot part of the state until release is called, also after Close:

@@ -161,6 +161,9 @@ func (l *Lake) Delta() *delta.Store { return l.delta }
 // calls [Lake.Published].
 func (l *Lake) Snapshot() *snapshot.Store { return l.snap }
 
+// Secret is the key of the data store's hashes. The caller does not change it.
+func (l *Lake) Secret() []byte { return l.secret }
+
 // Key gives the keyed hash of a resource's type and id, as the id index has it
 // (docs/decisions/0002).
 func (l *Lake) Key(t r4.TypeID, id string) snapshot.Key {

@@ -39,9 +39,9 @@ type PublishOptions struct {
 	DropSegments []uint32
 	// Base, when not 0, is the number that the current manifest must have.
 	Base int64
-	// Search, when not nil, is a new search index of the segments that it names: the
-	// builder's, or old ones. DropSearch are paths of indexes that leave the manifest.
-	Search     *SearchIndex
+	// Search are new search indexes of the segments that they name: the builder's, or
+	// old ones. DropSearch are paths of indexes that leave the manifest.
+	Search     []SearchIndex
 	DropSearch []string
 	// KeepVersions keeps segments without a current row, for history and vread.
 	// Without it they leave the manifest, and a sweep removes them.

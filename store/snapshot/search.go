@@ -29,11 +29,7 @@ func SearchRel(name string) string { return path.Join(indexDir, name+searchSuffi
 // withSearch gives m the search indexes of old that still cover a segment and are not
 // dropped, and the new one.
 func (m *Manifest) withSearch(old *Manifest, o *PublishOptions) {
-	all := old.Search
-	if o.Search != nil {
-		all = append(slices.Clip(all), *o.Search)
-	}
-	for _, x := range all {
+	for _, x := range slices.Concat(old.Search, o.Search) {
 		if slices.Contains(o.DropSearch, x.File.Path) {
 			continue
 		}

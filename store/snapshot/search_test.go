@@ -8,9 +8,9 @@ import (
 )
 
 // addSearch writes a search index of some segments.
-func addSearch(t *testing.T, s *Store, name string, segments ...uint32) *SearchIndex {
+func addSearch(t *testing.T, s *Store, name string, segments ...uint32) []SearchIndex {
 	t.Helper()
-	x := &SearchIndex{Version: 1, Segments: segments}
+	x := SearchIndex{Version: 1, Segments: segments}
 	w, err := CreateFile(s.Dir(), SearchRel(name), &x.File)
 	if err != nil {
 		t.Fatal(err)
@@ -19,7 +19,7 @@ func addSearch(t *testing.T, s *Store, name string, segments ...uint32) *SearchI
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return x
+	return []SearchIndex{x}
 }
 
 func TestSearchIndexesFollowTheirSegments(t *testing.T) {

@@ -99,6 +99,7 @@ func (d *DB) makeState(ctx context.Context, s *State, files []string) error {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "CREATE SCHEMA %s; CREATE SCHEMA %s_added;\n", s.name, s.name)
+	fmt.Fprintf(&b, "CREATE TABLE %s (addr UBIGINT NOT NULL, change UINTEGER NOT NULL);\n", s.Dead())
 	for _, t := range postings.Tables {
 		added := s.name + "_added." + ident(t.Name)
 		b.WriteString(createTable(added, t) + ";\n")
@@ -144,6 +145,20 @@ func (s *State) Query(ctx context.Context, text string) (*sql.Rows, error) {
 
 // Add adds rows. After an error some may be there: the state is of no more use.
 func (s *State) Add(ctx context.Context, r *postings.Rows) error {
+	return s.raw(ctx, func(conn driver.Conn) error {
+		// Resources come last: a row of a value whose resource is not there is
+		// not found.
+		for _, t := range slices.Backward(postings.Tables) {
+			if err := s.addTable(conn, t, r); err != nil {
+				return fmt.Errorf("table %s: %w", t.Name, err)
+			}
+		}
+		return nil
+	})
+}
+
+// raw calls f with a connection for an Appender, one call at a time.
+func (s *State) raw(ctx context.Context, f func(driver.Conn) error) error {
 	s.append.Lock()
 	defer s.append.Unlock()
 	c, err := s.d.db.Conn(ctx)
@@ -156,19 +171,42 @@ func (s *State) Add(ctx context.Context, r *postings.Rows) error {
 		if !ok {
 			return errors.New("the connection is none of DuckDB")
 		}
-		// Resources come last: a row of a value whose resource is not there is
-		// not found.
-		for _, t := range slices.Backward(postings.Tables) {
-			if err := s.addTable(conn, t, r); err != nil {
-				return fmt.Errorf("table %s: %w", t.Name, err)
-			}
-		}
-		return nil
+		return f(conn)
 	})
 	if err != nil {
 		return fmt.Errorf("add to search index: %w", err)
 	}
 	return nil
+}
+
+// Dead is an address of a resource that is not current since a change of the caller's
+// count.
+type Dead struct {
+	At     postings.Address
+	Change uint32
+}
+
+// Dead is the name of the table of what [State.AddDead] was told, for queries that leave
+// it out: its columns are addr and change.
+func (s *State) Dead() string { return s.name + "_added.dead" }
+
+// AddDead adds to the table of dead addresses.
+func (s *State) AddDead(ctx context.Context, list []Dead) error {
+	if len(list) == 0 {
+		return nil
+	}
+	return s.raw(ctx, func(conn driver.Conn) error {
+		a, err := duckdb.NewAppender(conn, "", s.name+"_added", "dead")
+		if err != nil {
+			return err
+		}
+		for _, x := range list {
+			if err := a.AppendRow(uint64(x.At), x.Change); err != nil {
+				return errors.Join(err, a.Close())
+			}
+		}
+		return a.Close()
+	})
 }
 
 func (s *State) addTable(conn driver.Conn, t *postings.Table, r *postings.Rows) error {

@@ -1,0 +1,52 @@
+package bulk
+
+import (
+	"context"
+
+	"github.com/fhirlake/fhirlake/fhir/search"
+	"github.com/fhirlake/fhirlake/pipeline"
+	"github.com/fhirlake/fhirlake/sinks/searchindex"
+	"github.com/fhirlake/fhirlake/stages/index"
+	"github.com/fhirlake/fhirlake/store/duck/searchdb"
+	"github.com/fhirlake/fhirlake/store/postings"
+	"github.com/fhirlake/fhirlake/store/snapshot"
+)
+
+// indexing is what a job adds to its pipeline to have its segments in the search index.
+// The zero value adds nothing.
+type indexing struct {
+	stages []pipeline.Stage // the last ones of the chain
+	sinks  []pipeline.Sink  // after the one that places records
+	sink   *searchindex.Sink
+}
+
+// newIndexing makes what a job adds; name is that of the index file. Building takes half
+// of the job's memory, which its batches no longer need then.
+func newIndexing(dir, name string, secret []byte, workers int, memory int64) (x indexing, err error) {
+	x.sink, err = searchindex.New(searchindex.Options{
+		Dir: dir, Name: name, Secret: secret,
+		Values: func(b *pipeline.Batch) *search.Values { return pipeline.SearchValues.Of(b) },
+		Build: func(ctx context.Context, runs []*postings.Run, path, tempDir string) error {
+			return searchdb.Build(ctx, runs, searchdb.BuildOptions{Path: path, TempDir: tempDir, Threads: workers, Memory: memory / 2})
+		},
+	})
+	if err != nil {
+		return indexing{}, err
+	}
+	x.stages, x.sinks = []pipeline.Stage{index.New(search.R4())}, []pipeline.Sink{x.sink}
+	return x, nil
+}
+
+// result is the index that was made, for the manifest.
+func (x *indexing) result() []snapshot.SearchIndex {
+	if x.sink == nil || x.sink.Result() == nil {
+		return nil
+	}
+	return []snapshot.SearchIndex{*x.sink.Result()}
+}
+
+// isIndexed tells whether all of a state is in the search index, so that what is added
+// to it should be too.
+func isIndexed(m *snapshot.Manifest) bool {
+	return len(m.Search) > 0 && len(m.Unindexed(postings.Version)) == 0
+}

@@ -1,0 +1,395 @@
+package search
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"github.com/fhirlake/fhirlake/fhir/r4"
+	"github.com/fhirlake/fhirlake/fhir/search"
+	"github.com/fhirlake/fhirlake/store/postings"
+)
+
+// finder answers one query at one moment.
+type finder struct {
+	x *Index
+	*moment
+	q    *Query
+	plan planner
+	part string   // what is being worked out, for the fault of a search that takes too long
+	log  []string // the SQL texts, when they are asked for
+}
+
+func (x *Index) newFinder(ctx context.Context, m *moment, q *Query) (*finder, error) {
+	f := &finder{x: x, moment: m, q: q, part: "reading the index"}
+	hash, err := postings.NewHasher(x.o.Secret)
+	if err != nil {
+		return nil, err
+	}
+	f.plan = planner{schema: m.db.Schema(), hash: hash, table: x.o.Table, now: x.o.Now().UnixMicro()}
+	f.plan.lookup = func(text string) ([]uint64, bool, error) { return f.lookup(ctx, text) }
+	if types := linked(q.Conditions, nil); len(types) > 0 {
+		f.plan.alive, err = m.aliveSQL(ctx, x.o.Lake.Snapshot(), types)
+	}
+	return f, err
+}
+
+// linked lists the types of the resources that chains go through.
+func linked(conditions []Condition, types []r4.TypeID) []r4.TypeID {
+	for i := range conditions {
+		c := &conditions[i]
+		if l := c.Link; l != nil {
+			t := l.Target
+			if l.Reverse {
+				t = l.Source
+			}
+			if !slices.Contains(types, t) {
+				types = append(types, t)
+			}
+			types = linked([]Condition{l.Inner}, types)
+		}
+		types = linked(c.Any, types)
+	}
+	return types
+}
+
+// query runs a query of the state.
+func (f *finder) query(ctx context.Context, text string) (*sql.Rows, error) {
+	if f.q.Result.Explain {
+		f.log = append(f.log, text)
+	}
+	return f.db.Query(ctx, text)
+}
+
+// maxLookup is how many hashes are made a list: DuckDB prunes by them.
+const maxLookup = 500
+
+// lookup finds the hashes that a query of a dictionary gives.
+func (f *finder) lookup(ctx context.Context, text string) (hashes []uint64, ok bool, err error) {
+	rows, err := f.query(ctx, fmt.Sprintf("%s LIMIT %d", text, maxLookup+1))
+	if err != nil {
+		return nil, false, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var h uint64
+		if err := rows.Scan(&h); err != nil {
+			return nil, false, err
+		}
+		hashes = append(hashes, h)
+	}
+	return hashes, len(hashes) <= maxLookup, rows.Err()
+}
+
+// addresses runs a query that gives addresses.
+func (f *finder) addresses(ctx context.Context, text string) (list []postings.Address, err error) {
+	rows, err := f.query(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var a uint64
+		if err := rows.Scan(&a); err != nil {
+			return nil, err
+		}
+		list = append(list, postings.Address(a))
+	}
+	return list, rows.Err()
+}
+
+// span is a run of addresses of one segment, with both ends.
+type span struct{ from, to postings.Address }
+
+// spans are the addresses that resources of the query may have, after one, in order.
+func (f *finder) spans(after postings.Address) (all []span) {
+	add := func(from, to postings.Address) {
+		if from = max(from, after+1); from <= to {
+			all = append(all, span{from, to})
+		}
+	}
+	for _, seg := range f.segments {
+		if slices.ContainsFunc(f.q.Types, func(t r4.TypeID) bool { return t.String() == seg.ResourceType }) {
+			// Rows count from 0, and after from -1: the first address of all is
+			// never asked for with an after.
+			from := postings.At(seg.Ordinal, 0)
+			if after == noAddress {
+				all = append(all, span{from, postings.At(seg.Ordinal, uint32(seg.Rows-1))})
+				continue
+			}
+			add(from, postings.At(seg.Ordinal, uint32(seg.Rows-1)))
+		}
+	}
+	if f.changes > 0 {
+		if after == noAddress {
+			after = 0
+		}
+		add(postings.At(writtenSegment, 1), postings.At(writtenSegment, f.changes))
+	}
+	return all
+}
+
+// noAddress is the address before the first.
+const noAddress = postings.Address(math.MaxUint64)
+
+// Windows grow until a page is full (docs/decisions/0034).
+const (
+	firstWindow  = 64 << 10 // addresses
+	windowGrowth = 16
+)
+
+// window takes spans of some addresses off the front.
+func window(spans []span, size int64) (w span, rest []span) {
+	w = spans[0]
+	for i := range spans {
+		s := &spans[i]
+		if n := int64(s.to-s.from) + 1; n > size {
+			w.to = s.from + postings.Address(size) - 1
+			s.from = w.to + 1
+			return w, spans[i:]
+		} else {
+			size -= n
+		}
+		w.to = s.to
+		if size == 0 {
+			return w, spans[i+1:]
+		}
+	}
+	return w, nil
+}
+
+// simple tells whether the index gives the result in the order of addresses without
+// working out all of it.
+func (q *Query) simple() bool {
+	switch len(q.Conditions) {
+	case 0:
+		return true
+	case 1:
+		l := q.Conditions[0].Leaf
+		return l != nil && !l.Not && len(l.Values) == 1 && len(l.Parameters) == 1 && len(l.Parameters[0].Bindings) == 0
+	}
+	return false
+}
+
+// page finds the current resources behind an address that match, at most limit of them,
+// in the order of addresses. More tells that there may be others.
+func (f *finder) page(ctx context.Context, after postings.Address, limit int) (found []postings.Address, more bool, err error) {
+	f.part = "finding what matches " + f.names()
+	spans := f.spans(after)
+	size := int64(firstWindow)
+	if f.q.simple() {
+		size = math.MaxInt64
+	}
+	extra := 16
+	for len(spans) > 0 {
+		var w span
+		w, spans = window(spans, size)
+		if size < math.MaxInt64/windowGrowth {
+			size *= windowGrowth
+		}
+		for {
+			want := limit - len(found) + extra
+			f.plan.window = fmt.Sprintf(" AND addr >= %d AND addr <= %d", w.from, w.to)
+			set, err := f.plan.query(f.q)
+			if err != nil {
+				return nil, false, err
+			}
+			list, err := f.addresses(ctx, fmt.Sprintf("SELECT addr FROM (%s) ORDER BY addr LIMIT %d", set, want))
+			if err != nil {
+				return nil, false, err
+			}
+			full := len(list) == want
+			var last postings.Address
+			if full {
+				last = list[len(list)-1]
+			}
+			alive, err := f.keepAlive(f.x.o.Lake.Snapshot(), slices.Compact(list))
+			if err != nil {
+				return nil, false, err
+			}
+			for _, a := range alive {
+				if len(found) == limit {
+					return found, true, nil
+				}
+				found = append(found, a)
+			}
+			if !full || last == w.to {
+				break
+			}
+			w.from = last + 1
+			extra = min(extra*4, 64<<10) // there are many that are not current
+		}
+	}
+	return found, false, nil
+}
+
+// names lists the parameters of the query, without their values.
+func (f *finder) names() string {
+	var names []string
+	for i := range f.q.Conditions {
+		if n := clip(f.q.Conditions[i].Name); !slices.Contains(names, n) {
+			names = append(names, n)
+		}
+	}
+	if len(names) == 0 {
+		return "all resources"
+	}
+	return strings.Join(names, ", ")
+}
+
+// total counts the current resources that match.
+func (f *finder) total(ctx context.Context) (n int64, err error) {
+	f.part = "counting what matches " + f.names()
+	f.plan.window = ""
+	set, err := f.plan.query(f.q)
+	if err != nil {
+		return 0, err
+	}
+	rowsOf := int64(f.changes) + 1
+	for _, seg := range f.segments {
+		rowsOf = max(rowsOf, seg.Rows)
+	}
+	bits := (rowsOf + 7) / 8 * 8 // whole bytes
+	rows, err := f.query(ctx, fmt.Sprintf(
+		"SELECT (addr >> 32)::UINTEGER, bitstring_agg((addr & 4294967295)::UINTEGER, 0, %d)::BLOB FROM (%s) WHERE (addr & 4294967295) < %d GROUP BY 1", bits-1, set, bits))
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var segment uint32
+		var text []byte
+		if err := rows.Scan(&segment, &text); err != nil {
+			return 0, err
+		}
+		alive, err := f.countAlive(f.x.o.Lake.Snapshot(), segment, bitmap(text))
+		if err != nil {
+			return 0, err
+		}
+		n += alive
+	}
+	return n, rows.Err()
+}
+
+// bitmap reads a bit string: the first bit is the highest of the first byte.
+func bitmap(text []byte) *roaring.Bitmap {
+	b := roaring.New()
+	var list []uint32
+	for i, c := range text {
+		for j := 0; c != 0; j++ {
+			if c&0x80 != 0 {
+				list = append(list, uint32(i)*8+uint32(j))
+			}
+			c <<= 1
+		}
+	}
+	b.AddMany(list)
+	return b
+}
+
+// sorted finds what matches in the order of the sort keys, behind the first skip of
+// them. It gives how many it passed, so that the next page goes on there.
+func (f *finder) sorted(ctx context.Context, skip, limit int) (found []postings.Address, passed int, more bool, err error) {
+	f.part = "sorting what matches " + f.names()
+	f.plan.window = ""
+	set, err := f.plan.query(f.q)
+	if err != nil {
+		return nil, 0, false, err
+	}
+	text, err := f.plan.order(set, f.q)
+	if err != nil {
+		return nil, 0, false, err
+	}
+	extra := 16
+	for passed = skip; ; {
+		want := limit - len(found) + extra
+		list, err := f.addresses(ctx, fmt.Sprintf("%s LIMIT %d OFFSET %d", text, want, passed))
+		if err != nil {
+			return nil, 0, false, err
+		}
+		for _, a := range list {
+			ok, err := f.alive(f.x.o.Lake.Snapshot(), a)
+			if err != nil {
+				return nil, 0, false, err
+			}
+			if ok && len(found) == limit {
+				return found, passed, true, nil
+			}
+			if ok {
+				found = append(found, a)
+			}
+			passed++
+		}
+		if len(list) < want {
+			return found, passed, false, nil
+		}
+		extra = min(extra*4, 64<<10)
+	}
+}
+
+// order is a query of the addresses of a set in the order of the sort keys. Values that
+// a resource has several of sort by the least, falling by the greatest; resources without
+// one come last; equal ones are in the order of their addresses (R4, 3.1.1.5.2).
+func (p *planner) order(set string, q *Query) (string, error) {
+	var with, joins, keys []string
+	with = append(with, "c AS MATERIALIZED (SELECT DISTINCT addr FROM ("+set+"))")
+	for i := range q.Result.Sort {
+		k := &q.Result.Sort[i]
+		name := fmt.Sprintf("k%d", i)
+		rows, err := p.sortValues(k)
+		if err != nil {
+			return "", err
+		}
+		least, direction := "min", "ASC"
+		if k.Descending {
+			least, direction = "max", "DESC"
+		}
+		with = append(with, fmt.Sprintf("%s AS (SELECT addr, %s(v) AS v FROM (%s) WHERE addr IN (SELECT addr FROM c) GROUP BY addr)", name, least, rows))
+		joins = append(joins, " LEFT JOIN "+name+" ON "+name+".addr = c.addr")
+		keys = append(keys, name+".v "+direction+" NULLS LAST, ")
+	}
+	return "WITH " + strings.Join(with, ", ") + " SELECT c.addr FROM c" + strings.Join(joins, "") +
+		" ORDER BY " + strings.Join(keys, "") + "c.addr", nil
+}
+
+// sortValues are addresses with the values v that a key sorts by.
+func (p *planner) sortValues(k *SortKey) (string, error) {
+	switch k.Parameters[0].Origin {
+	case search.OriginID:
+		return "SELECT addr, id AS v" + p.from("resource"), nil
+	case search.OriginUpdated:
+		return "SELECT addr, updated AS v" + p.from("resource"), nil
+	}
+	var sets []string
+	for _, x := range k.Parameters {
+		for _, t := range x.Terms {
+			where := "WHERE " + p.group(t, search.Main)
+			from := p.from(t.Kind.String())
+			switch t.Kind {
+			case search.KindToken:
+				sets = append(sets, "SELECT addr, text AS v"+from+"JOIN "+p.schema+`."value" ON hash = code `+where)
+			case search.KindString:
+				sets = append(sets, "SELECT addr, folded AS v"+from+"JOIN "+p.schema+`."words" ON hash = words `+where+" AND NOT later")
+			case search.KindURI:
+				sets = append(sets, "SELECT addr, text AS v"+from+"JOIN "+p.schema+`."value" ON hash = uri `+where)
+			case search.KindReference:
+				sets = append(sets, "SELECT f.addr, r.id AS v FROM "+p.schema+`."reference" f JOIN `+p.schema+`."resource" r ON r.key = f.target WHERE f.`+
+					strings.ReplaceAll(p.group(t, search.Main), " AND type", " AND f.type"))
+			case search.KindDate, search.KindNumber, search.KindQuantity:
+				bound := "low"
+				if k.Descending {
+					bound = "high"
+				}
+				sets = append(sets, "SELECT addr, "+bound+" AS v"+from+where)
+			default:
+				return "", fmt.Errorf("search: sort by rows of kind %s", t.Kind)
+			}
+		}
+	}
+	return strings.Join(sets, " UNION ALL "), nil
+}

@@ -1,0 +1,208 @@
+package search
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/fhirlake/fhirlake/fhir"
+	"github.com/fhirlake/fhirlake/fhir/outcome"
+	"github.com/fhirlake/fhirlake/fhir/r4"
+	"github.com/fhirlake/fhirlake/fhir/search"
+	"github.com/fhirlake/fhirlake/pipeline"
+	"github.com/fhirlake/fhirlake/stages/index"
+	"github.com/fhirlake/fhirlake/stages/parse"
+	"github.com/fhirlake/fhirlake/store/lake"
+	"github.com/fhirlake/fhirlake/store/postings"
+)
+
+// maxIncluded bounds the resources that come with a page.
+const maxIncluded = 5000
+
+// identity is a resource, whatever its version.
+type identity struct {
+	typ r4.TypeID
+	id  string
+}
+
+// includer gathers what comes with a page.
+type includer struct {
+	*finder
+	seen map[identity]bool
+	all  []lake.Resource
+}
+
+// include finds what the matches refer to and what refers to them, and with :iterate
+// what these do (R4, 3.1.1.5.4). Each resource comes once.
+func (f *finder) include(ctx context.Context, at []postings.Address, matches []lake.Resource) ([]lake.Resource, error) {
+	in := &includer{finder: f, seen: map[identity]bool{}}
+	for i := range matches {
+		in.seen[identity{matches[i].Type, matches[i].ID}] = true
+	}
+	round := matches
+	for n := 0; len(round) > 0; n++ {
+		from := len(in.all)
+		if err := in.forward(ctx, round, n > 0); err != nil {
+			return nil, err
+		}
+		if err := in.backward(ctx, round, n > 0); err != nil {
+			return nil, err
+		}
+		round = in.all[from:]
+	}
+	return in.all, nil
+}
+
+// add takes a resource that was not there yet.
+func (in *includer) add(r lake.Resource) error {
+	id := identity{r.Type, r.ID}
+	if in.seen[id] {
+		return nil
+	}
+	in.seen[id] = true
+	if in.all = append(in.all, r); len(in.all) > maxIncluded {
+		return outcome.Faultf(outcome.TooCostly, "%s brings more than %d resources to this page; ask for fewer with _count", in.part, maxIncluded)
+	}
+	return nil
+}
+
+// forward adds what resources refer to.
+func (in *includer) forward(ctx context.Context, from []lake.Resource, again bool) error {
+	in.part = "_include"
+	groups := map[search.GroupID]map[r4.TypeID]bool{} // with the types that are wanted; 0: any
+	for i := range in.q.Result.Include {
+		x := &in.q.Result.Include[i]
+		if again && !x.Iterate {
+			continue
+		}
+		for _, q := range x.references(in.x.o.Table) {
+			for _, t := range q.Terms {
+				g := t.Group(search.Main)
+				if groups[g] == nil {
+					groups[g] = map[r4.TypeID]bool{}
+				}
+				switch {
+				case x.Target != 0 && t.Target != 0 && x.Target != t.Target:
+				case x.Target != 0:
+					groups[g][x.Target] = true
+				default:
+					groups[g][t.Target] = true
+				}
+			}
+		}
+	}
+	if len(groups) == 0 {
+		return nil
+	}
+	targets, err := in.targets(ctx, from, groups)
+	if err != nil {
+		return err
+	}
+	for _, id := range targets {
+		if in.seen[id] {
+			continue
+		}
+		r, err := in.x.o.Lake.Read(id.typ, id.id, nil)
+		var gone *lake.GoneError
+		if errors.Is(err, lake.ErrNotFound) || errors.As(err, &gone) {
+			continue // a reference to nothing
+		}
+		if err == nil {
+			err = in.add(r)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// targets reads from the resources themselves what they refer to: the index has no way
+// from a row to its values.
+func (in *includer) targets(ctx context.Context, from []lake.Resource, groups map[search.GroupID]map[r4.TypeID]bool) (all []identity, err error) {
+	chain, err := pipeline.NewChain(parse.New(), index.New(in.x.o.Table))
+	if err != nil {
+		return nil, err
+	}
+	b := pipeline.Batch{Lenient: true}
+	for i := range from {
+		start := len(b.Data)
+		b.Data = append(append(b.Data, from[i].JSON...), '\n')
+		b.Records = append(b.Records, pipeline.Record{
+			Line: int64(i) + 1, Entry: -1, Start: uint32(start), End: uint32(len(b.Data) - 1), Root: fhir.NoNode,
+		})
+	}
+	b.Pad()
+	if err := chain.Process(ctx, &b); err != nil {
+		return nil, err
+	}
+	v := pipeline.SearchValues.Of(&b)
+	for i := range v.References {
+		r := &v.References[i]
+		wanted := groups[r.Group]
+		id := string(v.Text(r.ID))
+		if url := string(v.Text(r.URL)); url != "" { // absolute: of this data store, or not to be had
+			if id == "" || in.q.Base == "" || !strings.HasPrefix(url, in.q.Base+"/") {
+				continue
+			}
+		}
+		if id != "" && (wanted[0] || wanted[r.Type]) {
+			all = append(all, identity{r.Type, id})
+		}
+	}
+	return all, nil
+}
+
+// backward adds what refers to resources.
+func (in *includer) backward(ctx context.Context, from []lake.Resource, again bool) error {
+	in.part = "_revinclude"
+	for i := range in.q.Result.RevInclude {
+		x := &in.q.Result.RevInclude[i]
+		if again && !x.Iterate {
+			continue
+		}
+		var keys []uint64
+		for j := range from {
+			if r := &from[j]; x.Target == 0 || r.Type == x.Target {
+				keys = append(keys, in.plan.hash.Resource(r.Type, []byte(r.ID)))
+				if in.q.Base != "" {
+					keys = append(keys, in.plan.hash.Target(search.ReferenceOf([]byte(in.q.Base+"/"+r.Type.String()+"/"+r.ID))))
+				}
+			}
+		}
+		if len(keys) == 0 {
+			continue
+		}
+		for _, q := range x.references(in.x.o.Table) {
+			var sets []string
+			for _, t := range q.Terms {
+				sets = append(sets, "SELECT addr"+in.plan.from("reference")+"WHERE "+in.plan.group(t, search.Main)+" AND "+in.plan.byKey(keys))
+			}
+			set := in.plan.ofType(union(sets), q, x.Source, "")
+			list, err := in.addresses(ctx, fmt.Sprintf("SELECT DISTINCT addr FROM (%s) ORDER BY addr LIMIT %d", set, 4*maxIncluded))
+			if err != nil {
+				return err
+			}
+			if list, err = in.keepAlive(in.x.o.Lake.Snapshot(), list); err != nil {
+				return err
+			}
+			if len(list) > maxIncluded {
+				list = list[:maxIncluded+1] // add refuses the last
+			}
+			resources, err := in.read(ctx, list)
+			if err != nil {
+				return err
+			}
+			for _, r := range resources {
+				if err := in.add(r); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// byKey is the condition that a reference is to one of some resources.
+func (p *planner) byKey(keys []uint64) string { return in("target", keys) }

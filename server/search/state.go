@@ -1,0 +1,275 @@
+package search
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"github.com/fhirlake/fhirlake/fhir/r4"
+	"github.com/fhirlake/fhirlake/store/delta"
+	"github.com/fhirlake/fhirlake/store/duck/searchdb"
+	"github.com/fhirlake/fhirlake/store/lake"
+	"github.com/fhirlake/fhirlake/store/postings"
+	"github.com/fhirlake/fhirlake/store/snapshot"
+)
+
+// writtenSegment is the segment of addresses of what is in the delta alone. Their row is
+// the number of the change that brought them, from 1.
+const writtenSegment = math.MaxUint32
+
+// state is the index of one manifest and of what was written since. Changes come to it
+// in the order of commits; whoever remembers how many there were sees what was then.
+type state struct {
+	nonce    uint64 // random; names the state in page tokens
+	db       *searchdb.State
+	rows     *lake.Rows
+	segments []*snapshot.Segment // with current rows, in the order of their ordinals
+	gone     []uint32            // ordinals that the index has rows of and nobody has
+
+	bitmaps sync.Map // of *roaring.Bitmap by ordinal: superseded rows of the manifest
+
+	feeding sync.Mutex // changes come one call at a time
+	seq     uint64     // last commit that is in
+
+	mu       sync.RWMutex
+	written  []written                   // by number of the change, from 1
+	current  map[snapshot.Key]uint32     // number of the change with the current version
+	replaced map[postings.Address]uint32 // rows of the manifest, and the change that replaced them
+	dead     map[r4.TypeID]bool          // types whose superseded rows are in the table dead
+	used     int                         // users; guarded by Index.mu
+}
+
+// written is a change.
+type written struct {
+	typ     r4.TypeID
+	id      string
+	number  uint32 // of the version; 0: a deletion
+	changed uint32 // the change that replaced it; 0: none
+}
+
+// moment is what a search sees of a state: the changes up to a number.
+type moment struct {
+	*state
+	changes uint32
+}
+
+// errNotIndexed says that the data store has segments without an index.
+var errNotIndexed = errors.New("not all of the data store is indexed")
+
+func newState(ctx context.Context, db *searchdb.DB, rows *lake.Rows, nonce uint64, path func(*snapshot.File) string) (*state, error) {
+	m := rows.Manifest()
+	if n := len(m.Unindexed(postings.Version)); n > 0 {
+		return nil, errNotIndexed
+	}
+	s := &state{
+		nonce: nonce, rows: rows, seq: m.FoldedSeq, written: make([]written, 1),
+		current: map[snapshot.Key]uint32{}, replaced: map[postings.Address]uint32{}, dead: map[r4.TypeID]bool{},
+	}
+	var files []string
+	for i := range m.Search {
+		if x := &m.Search[i]; x.Version == postings.Version {
+			files, s.gone = append(files, path(&x.File)), append(s.gone, x.Gone...)
+		}
+	}
+	for i := range m.Segments {
+		if m.Segments[i].Current > 0 {
+			s.segments = append(s.segments, &m.Segments[i])
+		} else {
+			s.gone = append(s.gone, m.Segments[i].Ordinal)
+		}
+	}
+	slices.Sort(s.gone)
+	var err error
+	s.db, err = db.NewState(ctx, files)
+	return s, err
+}
+
+// superseded gives the rows of a segment that the manifest counts as not current; nil
+// for none.
+func (s *state) superseded(store *snapshot.Store, seg *snapshot.Segment) (*roaring.Bitmap, error) {
+	if seg.Superseded == nil {
+		return nil, nil
+	}
+	if b, ok := s.bitmaps.Load(seg.Ordinal); ok {
+		return b.(*roaring.Bitmap), nil
+	}
+	b, err := store.Superseded(seg)
+	if err == nil {
+		s.bitmaps.Store(seg.Ordinal, b)
+	}
+	return b, err
+}
+
+// alive tells whether an address is of a current resource.
+func (m *moment) alive(store *snapshot.Store, a postings.Address) (bool, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.aliveLocked(store, a)
+}
+
+func (m *moment) aliveLocked(store *snapshot.Store, a postings.Address) (bool, error) {
+	if a.Segment() == writtenSegment {
+		n := a.Row()
+		if n > m.changes || int(n) >= len(m.written) {
+			return false, nil
+		}
+		w := &m.written[n]
+		return w.number != 0 && (w.changed == 0 || w.changed > m.changes), nil
+	}
+	if by, ok := m.replaced[a]; ok && by <= m.changes {
+		return false, nil
+	}
+	seg := m.rows.Manifest().ByOrdinal(a.Segment())
+	if seg == nil || seg.Current == 0 {
+		return false, nil
+	}
+	b, err := m.superseded(store, seg)
+	return err == nil && (b == nil || !b.Contains(a.Row())), err
+}
+
+// keepAlive drops the addresses of resources that are not current.
+func (m *moment) keepAlive(store *snapshot.Store, list []postings.Address) ([]postings.Address, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	kept := list[:0]
+	for _, a := range list {
+		ok, err := m.aliveLocked(store, a)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			kept = append(kept, a)
+		}
+	}
+	return kept, nil
+}
+
+// countAlive counts the current resources among rows of a segment.
+func (m *moment) countAlive(store *snapshot.Store, segment uint32, rows *roaring.Bitmap) (int64, error) {
+	if segment == writtenSegment {
+		n := int64(0)
+		for it := rows.Iterator(); it.HasNext(); {
+			if ok, _ := m.alive(store, postings.At(segment, it.Next())); ok {
+				n++
+			}
+		}
+		return n, nil
+	}
+	seg := m.rows.Manifest().ByOrdinal(segment)
+	if seg == nil || seg.Current == 0 {
+		return 0, nil
+	}
+	b, err := m.superseded(store, seg)
+	if err != nil {
+		return 0, err
+	}
+	if b != nil {
+		rows.AndNot(b)
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	n := int64(rows.GetCardinality())
+	if len(m.replaced) > int(n) {
+		for it := rows.Iterator(); it.HasNext(); {
+			if by, ok := m.replaced[postings.At(segment, it.Next())]; ok && by <= m.changes {
+				n--
+			}
+		}
+		return n, nil
+	}
+	for a, by := range m.replaced {
+		if a.Segment() == segment && by <= m.changes && rows.Contains(a.Row()) {
+			n--
+		}
+	}
+	return n, nil
+}
+
+// noteAll takes changes into the books, all at once.
+func (s *state) noteAll(changes []lake.Change) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range changes {
+		c := &changes[i]
+		number := uint32(len(s.written))
+		w := written{typ: c.Type, id: c.ID, number: c.Number}
+		if c.Method == delta.Delete {
+			w.number = 0
+		}
+		s.written = append(s.written, w)
+		if old, ok := s.current[c.Key]; ok {
+			s.written[old].changed = number
+		} else if c.HasRow {
+			s.replaced[postings.At(c.Replaced.Segment, c.Replaced.Row)] = number
+		}
+		s.current[c.Key] = number
+	}
+}
+
+// changes is the number of the last change.
+func (s *state) changes() uint32 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return uint32(len(s.written) - 1)
+}
+
+// aliveSQL is the condition that an address is of a current resource, for sets within a
+// query. It begins with AND, or is empty.
+func (m *moment) aliveSQL(ctx context.Context, store *snapshot.Store, types []r4.TypeID) (string, error) {
+	var b strings.Builder
+	if len(m.gone) > 0 {
+		b.WriteString(" AND (addr >> 32) NOT IN (")
+		for i, n := range m.gone {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			fmt.Fprint(&b, n)
+		}
+		b.WriteByte(')')
+	}
+	any, err := m.fillDead(ctx, store, types)
+	if err != nil {
+		return "", err
+	}
+	if any || m.changes > 0 {
+		fmt.Fprintf(&b, " AND addr <= %d AND addr NOT IN (SELECT addr FROM %s WHERE change <= %d)",
+			postings.At(writtenSegment, m.changes), m.db.Dead(), m.changes)
+	}
+	return b.String(), nil
+}
+
+// fillDead puts the superseded rows of some types into the table that queries look into.
+func (m *moment) fillDead(ctx context.Context, store *snapshot.Store, types []r4.TypeID) (any bool, err error) {
+	m.feeding.Lock()
+	defer m.feeding.Unlock()
+	for _, t := range types {
+		var list []searchdb.Dead
+		for _, seg := range m.segments {
+			if seg.ResourceType != t.String() || seg.Superseded == nil {
+				continue
+			}
+			any = true
+			if m.dead[t] {
+				continue
+			}
+			b, err := m.superseded(store, seg)
+			if err != nil {
+				return false, err
+			}
+			for it := b.Iterator(); it.HasNext(); {
+				list = append(list, searchdb.Dead{At: postings.At(seg.Ordinal, it.Next())})
+			}
+		}
+		if err := m.db.AddDead(ctx, list); err != nil {
+			return false, err
+		}
+		m.dead[t] = true
+	}
+	return any, nil
+}
