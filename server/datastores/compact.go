@@ -169,7 +169,36 @@ func (c *Compactor) Erase(ctx context.Context, id string, t r4.TypeID, resource 
 	if _, err := l.Read(t, resource, nil); err != nil && !errors.As(err, &gone) {
 		return err
 	}
-	if _, err := c.Compact(ctx, id, Request{Erase: []bulk.Resource{{Type: t, ID: resource}}}); err != nil {
+	return c.erase(ctx, id, l, []bulk.Resource{{Type: t, ID: resource}})
+}
+
+// Purge erases a patient and all resources of the compartment (FHIR R4,
+// CompartmentDefinition/patient), as Erase does, also those that come while it works. It
+// reads every resource of the data store. The error is [lake.ErrNotFound] when there is
+// nothing.
+func (c *Compactor) Purge(ctx context.Context, id, patient string) error {
+	l, err := c.set.Lake(id)
+	if err != nil {
+		return err
+	}
+	for found := false; ; found = true {
+		all, err := bulk.Compartment(ctx, l, r4.Compartment("Patient"), patient)
+		switch {
+		case err != nil:
+			return err
+		case len(all) == 0 && !found:
+			return lake.ErrNotFound
+		case len(all) == 0:
+			return nil
+		}
+		if err := c.erase(ctx, id, l, all); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *Compactor) erase(ctx context.Context, id string, l *lake.Lake, all []bulk.Resource) error {
+	if _, err := c.Compact(ctx, id, Request{Erase: all}); err != nil {
 		return err
 	}
 	if err := l.Delta().Reclaim(ctx); err != nil {

@@ -52,6 +52,11 @@ func (e eraser) Erase(ctx context.Context, t r4.TypeID, id string) error {
 	return e.compact.Erase(ctx, e.id, t, id)
 }
 
+// Purge implements [rest.Eraser].
+func (e eraser) Purge(ctx context.Context, patient string) error {
+	return e.compact.Purge(ctx, e.id, patient)
+}
+
 // DataStore gives a data store by its id. The error is [rest.ErrNoDataStore] when there
 // is none.
 func (f *FHIR) DataStore(id string) (*rest.DataStore, error) {

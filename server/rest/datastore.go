@@ -30,6 +30,8 @@ var _ Store = (*lake.Lake)(nil)
 // had the resource.
 type Eraser interface {
 	Erase(ctx context.Context, t r4.TypeID, id string) error
+	// Purge erases a patient and all resources of the compartment.
+	Purge(ctx context.Context, patient string) error
 }
 
 // DataStoreOptions are what a data store is served with.

@@ -65,6 +65,11 @@ func (f *fake) Erase(_ context.Context, t r4.TypeID, id string) error {
 	return f.err
 }
 
+func (f *fake) Purge(_ context.Context, patient string) error {
+	f.erased = append(f.erased, "all of "+patient)
+	return f.err
+}
+
 // log is a log that a test reads.
 func log() (*bytes.Buffer, *slog.Logger) {
 	var b bytes.Buffer
@@ -183,9 +188,17 @@ func TestEraseOfAStoreThatCan(t *testing.T) {
 	if w := do(t, h, "GET", "/Patient/p/$erase", ""); w.Code != 405 {
 		t.Errorf("GET: status %d, want 405", w.Code)
 	}
+	if w := do(t, h, "POST", "/Patient/p/$purge", ""); w.Code != 204 || f.erased[len(f.erased)-1] != "all of p" {
+		t.Errorf("purge: status %d, erased %v", w.Code, f.erased)
+	}
+	if w := do(t, h, "POST", "/Observation/p/$purge", ""); w.Code != 404 {
+		t.Errorf("purge of no patient: status %d, want 404", w.Code)
+	}
 	f.err = lake.ErrNotFound
-	if w := do(t, h, "POST", "/Patient/q/$erase", ""); w.Code != 404 {
-		t.Errorf("of what never existed: status %d, want 404", w.Code)
+	for _, op := range []string{"$erase", "$purge"} {
+		if w := do(t, h, "POST", "/Patient/q/"+op, ""); w.Code != 404 {
+			t.Errorf("%s of what never existed: status %d, want 404", op, w.Code)
+		}
 	}
 }
 

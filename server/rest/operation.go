@@ -34,12 +34,16 @@ func (c *call) operate() (*reply, error) {
 		return nil, outcome.Faultf(outcome.NotSupported, "operation $%s: what a version says is not changed afterwards", op)
 	case op == capability.Meta.Name:
 		return nil, outcome.Faultf(outcome.NotSupported, "operation $meta is there for a resource and its versions; all tags of a type come with search")
-	case op == "purge" && c.typ == r4.TypePatient && c.id != "":
-		return nil, outcome.Faultf(outcome.NotSupported, "operation $purge is not there yet: what belongs to a patient is found by search")
+	case op == capability.Purge.Name && c.typ == r4.TypePatient && c.id != "" && c.ds.eraser != nil:
+		run, post = func() (*reply, error) {
+			return c.erase(func() error { return c.ds.eraser.Purge(c.ctx, c.id) })
+		}, true
 	case op == capability.Erase.Name && c.id != "" && c.ds.eraser != nil:
-		run, post = c.erase, true
-	case op == capability.Erase.Name && c.id != "":
-		return nil, outcome.Faultf(outcome.NotSupported, "operation $erase: this data store cannot remove a history")
+		run, post = func() (*reply, error) {
+			return c.erase(func() error { return c.ds.eraser.Erase(c.ctx, c.typ, c.id) })
+		}, true
+	case op == capability.Erase.Name && c.id != "", op == capability.Purge.Name && c.typ == r4.TypePatient && c.id != "":
+		return nil, outcome.Faultf(outcome.NotSupported, "operation $%s: this data store cannot remove a history", op)
 	default:
 		return nil, outcome.Faultf(outcome.NotFound, "there is no operation '$%s' here", clip(op))
 	}
@@ -84,15 +88,15 @@ func metaOf(t r4.TypeID, res *lake.Resource) (*reply, error) {
 	return &reply{status: http.StatusOK, version: res.Number, updated: res.Updated, json: append(out, `}]}`...)}, nil
 }
 
-// erase removes a resource with its history.
-func (c *call) erase() (*reply, error) {
+// erase removes a resource with its history, or a patient with all that is of it.
+func (c *call) erase(remove func() error) (*reply, error) {
 	if err := c.checkQuery(); err != nil {
 		return nil, err
 	}
 	if capability.Of(c.typ) == 0 {
 		return nil, outcome.Faultf(outcome.NotFound, "%s is not stored", c.typ)
 	}
-	if err := c.ds.eraser.Erase(c.ctx, c.typ, c.id); errors.Is(err, lake.ErrNotFound) {
+	if err := remove(); errors.Is(err, lake.ErrNotFound) {
 		return nil, c.readFault(err)
 	} else if err != nil {
 		return nil, err

@@ -94,13 +94,17 @@ var (
 		"erase", "", false, true,
 		"removes a resource with its history, as in Amazon HealthLake",
 	}
+	Purge = Operation{
+		"purge", "http://hl7.org/fhir/OperationDefinition/Patient-purge", false, true,
+		"removes a patient and all resources of the patient's compartment, with their histories",
+	}
 )
 
-// Operations gives those that a data store has, erase being one that not every one has.
+// Operations gives those that a data store has, erase and purge being such that not every one has.
 func Operations(erase bool) []Operation {
 	ops := []Operation{Validate, Meta, MetaAdd, MetaDelete}
 	if erase {
-		ops = append(ops, Erase)
+		ops = append(ops, Erase, Purge)
 	}
 	return ops
 }

@@ -42,7 +42,7 @@ var notes = []string{
 // missing is what is not there.
 var missing = []string{
 	"search, in all its forms; conditional create, update, patch and delete, which need it",
-	"`$everything`, `$export`; `$purge` and `$meta` of a type, which need search; changing the meta of a version that is not the current one",
+	"`$everything`, `$export`; `$meta` of a type, which needs search; changing the meta of a version that is not the current one",
 	"asynchronous requests but for batch and transaction: there Prefer: respond-async is ignored",
 	"XML",
 }
@@ -69,6 +69,8 @@ func Document() string {
 		switch o.Name {
 		case Meta.Name:
 			method, where = "GET, POST", "`Type/id`, `Type/id/_history/version`"
+		case Purge.Name:
+			where = "`Patient/id`"
 		case Validate.Name:
 			where = "`Type`, `Type/id`; GET `Type/id`"
 		}

@@ -123,6 +123,9 @@ func resourceOf(t r4.TypeID, s Server) resourcePart {
 		r.ReferencePolicy = []string{"literal", "logical", "local"}
 	}
 	for _, o := range Operations(s.Erase) {
+		if o.Name == Purge.Name && t != r4.TypePatient {
+			continue
+		}
 		if o.Definition != "" && (set != 0 || !o.Instance || o.Type) {
 			r.Operation = append(r.Operation, operationPart{o.Name, o.Definition})
 		}
