@@ -335,7 +335,9 @@ func (f *feeder) flush(ctx context.Context, s *state, changes []lake.Change) err
 			})
 		}
 	}
-	f.rows.Add(f.hash, pipeline.SearchValues.Of(&f.batch), func(i int32) (postings.Address, bool) { return at[i], true })
+	if len(at) > 0 { // else the values are those of the batch before
+		f.rows.Add(f.hash, pipeline.SearchValues.Of(&f.batch), func(i int32) (postings.Address, bool) { return at[i], true })
+	}
 	if err := s.db.AddDead(ctx, dead); err != nil {
 		return err
 	}

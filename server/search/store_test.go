@@ -27,6 +27,19 @@ type store struct {
 	data    *catalog.DataStore
 	lake    *lake.Lake
 	index   *search.Index
+	options search.Options
+}
+
+// reopen makes the index anew, as a server does that is started again.
+func (s *store) reopen() {
+	s.t.Helper()
+	err := s.index.Close()
+	if err == nil {
+		s.index, err = search.Open(context.Background(), s.options)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // newStore makes a data store of inputs.
@@ -58,6 +71,7 @@ func newStore(t testing.TB, change func(*search.Options), inputs ...string) *sto
 	if change != nil {
 		change(&o)
 	}
+	s.options = o
 	if s.index, err = search.Open(context.Background(), o); err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,8 @@ import (
 	"slices"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/fhirlake/fhirlake/fhir/search"
 	"github.com/fhirlake/fhirlake/pipeline"
 	"github.com/fhirlake/fhirlake/store/postings"
@@ -164,30 +166,25 @@ func (s *Sink) spill(r *run) error {
 	return nil
 }
 
-// Flush writes what is still open.
-func (s *Sink) Flush(context.Context) ([]pipeline.Task, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var tasks []pipeline.Task
-	for range s.open {
-		tasks = append(tasks, pipeline.Task{Run: func(context.Context) error {
-			r, err := s.borrow()
-			if err != nil || len(r.rows.Resources) == 0 {
-				return err
-			}
-			return s.spill(r)
-		}})
-	}
-	return tasks, nil
-}
+// Flush does nothing: tasks of the last batches may still have open runs.
+func (s *Sink) Flush(context.Context) ([]pipeline.Task, error) { return nil, nil }
 
 // path is where the index file will be.
 func (s *Sink) path() string {
 	return filepath.Join(s.o.Dir, filepath.FromSlash(snapshot.SearchRel(s.o.Name)))
 }
 
-// Commit builds the index file.
+// Commit writes what is still open, a few runs at most, and builds the index file.
 func (s *Sink) Commit(ctx context.Context) error {
+	var g errgroup.Group
+	for _, r := range s.open {
+		if len(r.rows.Resources) > 0 {
+			g.Go(func() error { return s.spill(r) })
+		}
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
 	if len(s.runs) == 0 {
 		return nil
 	}
