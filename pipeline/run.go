@@ -23,10 +23,6 @@ type Config struct {
 
 	Lenient bool // every batch is Lenient: errors are kept beside the records
 
-	// Background lets other threads of the process go before the workers, where the system
-	// can do that: requests that are answered while the job runs.
-	Background bool
-
 	Workers int   // 0: GOMAXPROCS
 	Memory  int64 // bytes of batches and tasks in flight; 0: DefaultMemory
 
@@ -124,12 +120,7 @@ func (j *job) run(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return j.read(gctx) })
 	for range j.Workers {
-		g.Go(func() error {
-			if j.Background {
-				toBackground()
-			}
-			return j.work(gctx)
-		})
+		g.Go(func() error { return j.work(gctx) })
 	}
 	g.Go(func() error { return j.collect(gctx) })
 	if j.Progress != nil {

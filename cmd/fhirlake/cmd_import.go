@@ -179,8 +179,8 @@ var importWork = work[importParams, importDone]{
 		res, err := bulk.Import(ctx, bulk.ImportOptions{
 			Root: l.root, Catalog: l.catalog, Datastore: d, Lake: beside,
 			Inputs: p.Inputs, Stdin: s.stdin, Report: p.Report,
-			Level:      p.Level,
-			Background: s.served, Workers: p.Workers, Memory: p.Memory / 4, Monitor: monitor,
+			Level:   p.Level,
+			Workers: p.Workers, Memory: p.Memory / 4, Monitor: monitor,
 		})
 		if err != nil {
 			return importDone{}, err

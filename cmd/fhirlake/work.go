@@ -41,7 +41,6 @@ type session struct {
 	note   func(string)
 	watch  func(func() progress) (stop func()) // shows the progress until stop
 	memory int64                               // bytes that the process may use; 0: the work's own
-	served bool                                // a server does the work, beside requests
 	// lake gives a data store as others may write to it meanwhile; nil when only
 	// imports ever wrote to it, and nobody else can.
 	lake func(id string) (*lakes.Lake, error)
@@ -126,7 +125,7 @@ func (w work[P, R]) operation(l *lake, memory int64) owner.Operation {
 		}
 		return w.do(ctx, l, &session{
 			stdin: call.Stdin, out: call.Output(), note: call.Note, watch: watchCall(call),
-			memory: memory, served: true, lake: l.stores.Lake,
+			memory: memory, lake: l.stores.Lake,
 		}, p)
 	}
 }

@@ -255,7 +255,7 @@ func (c *compaction) write(ctx context.Context, plan *compact.Plan, res *Compact
 		Stages:  append([]pipeline.Stage{parse.New(), log.Compress(), shred.New()}, searched.stages...),
 		Sinks:   append([]pipeline.Sink{columns, log, entries, annotations.New(builder, annotations.Issues, number)}, searched.sinks...),
 		Lenient: true, // what is stored was accepted
-		Workers: c.Workers, Background: true,
+		Workers: c.Workers,
 		Memory:  c.Memory,
 		Monitor: c.Monitor,
 	})

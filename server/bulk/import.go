@@ -58,8 +58,6 @@ type ImportOptions struct {
 	// all that the data store has is there already.
 	SearchIndex bool
 
-	Background bool // requests go before the workers: see [pipeline.Config]
-
 	Workers int              // 0: GOMAXPROCS
 	Memory  int64            // bytes for what is in flight; 0: the pipeline's default
 	Now     func() time.Time // nil: time.Now; gives the job's one meta.lastUpdated
@@ -241,7 +239,7 @@ func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult
 		Stages:  append([]pipeline.Stage{parse.New(), validator, identifier, log.Compress(), shred.New()}, searched.stages...),
 		Sinks:   sinks,
 		Lenient: j.lenient(),
-		Workers: j.Workers, Background: j.Background,
+		Workers: j.Workers,
 		Memory:  j.Memory,
 		Monitor: j.Monitor,
 	})

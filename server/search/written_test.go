@@ -168,4 +168,3 @@ func TestPagesAreOfOneState(t *testing.T) {
 		}
 	}
 }
-

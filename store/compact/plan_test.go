@@ -316,9 +316,9 @@ func TestAVersionIsKeptBesideWhatIsFoldedIn(t *testing.T) {
 		"one":                  {Retention{Versions: 2}, entries(3, 2, 1), entries(4), entries(3)},
 		"as many as are kept":  {Retention{Versions: 2}, entries(3, 2, 1), entries(5, 4), nil},
 		"an import has overtaken what is folded in": {Retention{Versions: 2}, entries(9, 2), entries(4, 3), entries(9)},
-		"the same version":      {Retention{Versions: 2}, entries(3, 2, 1), entries(3), entries(3, 2)},
-		"all are kept":          {Retention{}, entries(3, 2, 1), entries(4), entries(3, 2, 1)},
-		"by age, since the old": {Retention{Age: 94 * time.Minute}, entries(3, 2, 1), entries(6), entries(3)},
+		"the same version":                          {Retention{Versions: 2}, entries(3, 2, 1), entries(3), entries(3, 2)},
+		"all are kept":                              {Retention{}, entries(3, 2, 1), entries(4), entries(3, 2, 1)},
+		"by age, since the old":                     {Retention{Age: 94 * time.Minute}, entries(3, 2, 1), entries(6), entries(3)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newState(t)
