@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/fhir/search"
 	"github.com/fhirlake/fhirlake/pipeline"
@@ -100,17 +101,22 @@ func (s *Store) Put(ndjson []byte, updated int64) error {
 // put indexes a batch. The store keeps its values.
 func (s *Store) put(b *pipeline.Batch, updated int64) error {
 	b.Pad()
-	for _, w := range []pipeline.Worker{s.parse, s.index} {
-		if err := w.Process(context.Background(), b); err != nil {
-			return err
+	if err := s.parse.Process(context.Background(), b); err != nil {
+		return err
+	}
+	for i := range b.Records {
+		r := &b.Records[i]
+		if r.Root == fhir.NoNode || !r.Type.IsResourceType() {
+			return fmt.Errorf("resource %d of a batch cannot be read: %v", i+1, b.Issues)
 		}
+		r.Status = pipeline.Pending // with its faults, as minimal validation keeps it
+	}
+	if err := s.index.Process(context.Background(), b); err != nil {
+		return err
 	}
 	values := pipeline.SearchValues.Of(b)
 	for i := range b.Records {
 		r := &b.Records[i]
-		if r.Status != pipeline.Pending {
-			return fmt.Errorf("resource %d is rejected: %v", i+1, b.Issues)
-		}
 		id := b.Tree.Raw(b.Tree.Child(r.Root, r.Type.ElementByName("id")))
 		x := &Resource{Key: Key{r.Type, string(id)}, Updated: updated, values: values}
 		n := int32(i)
