@@ -39,6 +39,10 @@ func Open(dir string) (*Store, error) {
 	return &Store{dir: dir, fs: disk.OS{}}, nil
 }
 
+// SetFS makes s publish and sweep through another file system: tests have one that stops
+// at some step. It is called before s is used.
+func (s *Store) SetFS(fs disk.FS) { s.fs = fs }
+
 // Dir is the data store's folder.
 func (s *Store) Dir() string { return s.dir }
 
