@@ -32,7 +32,8 @@ lint:
 	$(TOOL) staticcheck ./...
 
 race:
-	$(GO) test -race -short ./fhir/... ./fhirpath/... ./pipeline/... ./sources/... ./stages/... ./sinks/... ./store/snapshot/... ./store/root/... ./store/catalog/...
+	$(GO) test -race -short ./fhir/... ./fhirpath/... ./pipeline/... ./sources/... ./stages/... ./sinks/... ./store/snapshot/... ./store/root/... ./store/catalog/... ./store/compact/...
+	$(GO) test -race -short -run Beside ./server/bulk
 
 slow: crash soak ## the suites that take long; run them before a release
 

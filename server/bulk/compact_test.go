@@ -44,6 +44,7 @@ type model struct {
 	last map[Resource]uint32
 
 	stopped bool // something ended early: files may be left
+	real    bool // the clock is that of the machine: many use the data store at once
 }
 
 func newModel(t *testing.T, seed uint64) *model {
@@ -69,7 +70,12 @@ func (m *model) open() {
 	}
 }
 
-func (m *model) clock() time.Time { return m.now }
+func (m *model) clock() time.Time {
+	if m.real {
+		return time.Now()
+	}
+	return m.now
+}
 
 var modelTypes = []r4.TypeID{r4.TypePatient, r4.TypeBasic, r4.TypeObservation}
 

@@ -22,14 +22,19 @@ func (m *model) store(id, family string) { m.storeAs(id, family, xxhash.Sum64Str
 
 func (m *model) storeAs(id, family string, content uint64) {
 	m.t.Helper()
+	if err := m.tryStore(id, family, content); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+func (m *model) tryStore(id, family string, content uint64) error {
 	w := lake.Write{Type: r4.TypePatient, ID: id, Method: delta.Update, Content: content}
 	w.Stamp = func(dst []byte, number uint32, updated string) []byte {
 		at, _ := time.Parse(time.RFC3339, updated)
 		return append(dst, stamped(id, int(number), at, family)...)
 	}
-	if _, err := m.lake.Commit(context.Background(), []lake.Write{w}); err != nil {
-		m.t.Fatal(err)
-	}
+	_, err := m.lake.Commit(context.Background(), []lake.Write{w})
+	return err
 }
 
 // importing imports patients, with something done before it is published.

@@ -22,7 +22,7 @@ type CompactorOptions struct {
 	Age      time.Duration    // of the oldest version in the delta; 0: 10 minutes; negative: never by itself
 	Versions uint64           // in the delta; 0: 100,000
 	Bytes    uint64           // of the delta on disk; 0: 256 MiB
-	Interval time.Duration    // between looks; 0: 5 seconds
+	Interval time.Duration    // between looks; 0: 5 seconds, or Age if that is less
 	Memory   int64            // bytes for what is in flight; 0: the pipeline's default
 	Now      func() time.Time // nil: time.Now
 	Log      *slog.Logger     // of what it does by itself; nil: nowhere
@@ -42,6 +42,9 @@ func (o CompactorOptions) withDefaults() CompactorOptions {
 	}
 	if o.Interval == 0 {
 		o.Interval = 5 * time.Second
+		if o.Age > 0 {
+			o.Interval = min(o.Interval, o.Age)
+		}
 	}
 	if o.Now == nil {
 		o.Now = time.Now
