@@ -13,7 +13,7 @@ import (
 	"github.com/fhirlake/fhirlake/server/search"
 )
 
-func parse(t testing.TB, typ, query string, strict bool) (*search.Query, error) {
+func parseQuery(t testing.TB, typ, query string, strict bool) (*search.Query, error) {
 	t.Helper()
 	return search.Parse(search.Scope{
 		Table: fhirsearch.R4(), Type: r4.ResourceTypeByName([]byte(typ)), Base: base, Strict: strict,
@@ -78,7 +78,7 @@ func TestFaultsOfQueriesAreToldByName(t *testing.T) {
 func clip(s string) string { return s[:min(len(s), 60)] }
 
 func TestWhatIsNotKnownIsLeftOutAndTold(t *testing.T) {
-	q, err := parse(t, "Patient", "gender=male&colour=red&_content=x&_sort=colour&name=&_contained=true&gender=male", false)
+	q, err := parseQuery(t, "Patient", "gender=male&colour=red&_content=x&_sort=colour&name=&_contained=true&gender=male", false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func TestWhatIsNotKnownIsLeftOutAndTold(t *testing.T) {
 }
 
 func TestEscapes(t *testing.T) {
-	q, err := parse(t, "Patient", `name:exact=a\,b,c\|d,e\$f,g\\h,i\j`, true)
+	q, err := parseQuery(t, "Patient", `name:exact=a\,b,c\|d,e\$f,g\\h,i\j`, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestEscapes(t *testing.T) {
 	if d := cmp.Diff([]string{"a,b", "c|d", "e$f", `g\h`, `i\j`}, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
-	q, err = parse(t, "Patient", `identifier=urn:a\|b|c\|d`, true)
+	q, err = parseQuery(t, "Patient", `identifier=urn:a\|b|c\|d`, true)
 	if err != nil {
 		t.Fatal(err)
 	}

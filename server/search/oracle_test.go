@@ -38,7 +38,7 @@ func TestOracle(t *testing.T) {
 				t.Errorf("total %d with %d resources, want %d without any", p.Total, len(p.Matches), want)
 			}
 			size := 50
-			if testing.Short() || want > 5000 {
+			if testing.Short() || want > 1000 {
 				size = 1000
 			}
 			ids, _ := s.walk(f[0], f[1]+"&_count="+strconv.Itoa(size))
