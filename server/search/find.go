@@ -12,6 +12,7 @@ import (
 
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/fhir/search"
+	"github.com/fhirlake/fhirlake/server/search/query"
 	"github.com/fhirlake/fhirlake/store/postings"
 )
 
@@ -19,48 +20,62 @@ import (
 type finder struct {
 	x *Index
 	*moment
-	q    *Query
-	plan planner
-	part string   // what is being worked out, for the fault of a search that takes too long
-	log  []string // the SQL texts, when they are asked for
+	q       *query.Query
+	plan    planner
+	part    string // what is being worked out, for the fault of a search that takes too long
+	explain bool
+	log     []string // the SQL texts, when they are asked for
 }
 
-func (x *Index) newFinder(ctx context.Context, m *moment, q *Query) (*finder, error) {
+func (x *Index) newFinder(ctx context.Context, m *moment, q *query.Query) (*finder, error) {
 	f := &finder{x: x, moment: m, q: q, part: "reading the index"}
 	hash, err := postings.NewHasher(x.o.Secret)
 	if err != nil {
 		return nil, err
 	}
-	f.plan = planner{schema: m.db.Schema(), hash: hash, table: x.o.Table, now: x.o.Now().UnixMicro()}
+	f.plan = planner{q: q, schema: m.db.Schema(), hash: hash, bases: []uint64{0}}
+	for _, base := range q.Bases {
+		f.plan.bases = append(f.plan.bases, hash.Text([]byte(base)))
+	}
 	f.plan.lookup = func(text string) ([]uint64, bool, error) { return f.lookup(ctx, text) }
-	if types := linked(q.Conditions, nil); len(types) > 0 {
+	var types []r4.TypeID
+	for i := range q.Selects {
+		types = linked(q.Selects[i].Where, types)
+	}
+	if len(types) > 0 {
 		f.plan.alive, err = m.aliveSQL(ctx, x.o.Lake.Snapshot(), types)
 	}
 	return f, err
 }
 
 // linked lists the types of the resources that chains go through.
-func linked(conditions []Condition, types []r4.TypeID) []r4.TypeID {
-	for i := range conditions {
-		c := &conditions[i]
-		if l := c.Link; l != nil {
-			t := l.Target
-			if l.Reverse {
-				t = l.Source
-			}
-			if !slices.Contains(types, t) {
-				types = append(types, t)
-			}
-			types = linked([]Condition{l.Inner}, types)
+func linked(filters []query.Filter, types []r4.TypeID) []r4.TypeID {
+	through := func(s *query.Select) {
+		if !slices.Contains(types, s.Type) {
+			types = append(types, s.Type)
 		}
-		types = linked(c.Any, types)
+		types = linked(s.Where, types)
+	}
+	for _, f := range filters {
+		switch f := f.(type) {
+		case query.Chain:
+			for i := range f.To {
+				through(&f.To[i])
+			}
+		case query.Has:
+			through(&f.From)
+		case query.AllOf:
+			types = linked(f, types)
+		case query.AnyOf:
+			types = linked(f, types)
+		}
 	}
 	return types
 }
 
-// query runs a query of the state.
-func (f *finder) query(ctx context.Context, text string) (*sql.Rows, error) {
-	if f.q.Result.Explain {
+// run runs a query of the state.
+func (f *finder) run(ctx context.Context, text string) (*sql.Rows, error) {
+	if f.explain {
 		f.log = append(f.log, text)
 	}
 	return f.db.Query(ctx, text)
@@ -71,7 +86,7 @@ const maxLookup = 500
 
 // lookup finds the hashes that a query of a dictionary gives.
 func (f *finder) lookup(ctx context.Context, text string) (hashes []uint64, ok bool, err error) {
-	rows, err := f.query(ctx, fmt.Sprintf("%s LIMIT %d", text, maxLookup+1))
+	rows, err := f.run(ctx, fmt.Sprintf("%s LIMIT %d", text, maxLookup+1))
 	if err != nil {
 		return nil, false, err
 	}
@@ -88,7 +103,7 @@ func (f *finder) lookup(ctx context.Context, text string) (hashes []uint64, ok b
 
 // addresses runs a query that gives addresses.
 func (f *finder) addresses(ctx context.Context, text string) (list []postings.Address, err error) {
-	rows, err := f.query(ctx, text)
+	rows, err := f.run(ctx, text)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +129,7 @@ func (f *finder) spans(after postings.Address) (all []span) {
 		}
 	}
 	for _, seg := range f.segments {
-		if slices.ContainsFunc(f.q.Types, func(t r4.TypeID) bool { return t.String() == seg.ResourceType }) {
+		if slices.ContainsFunc(f.q.Selects, func(s query.Select) bool { return s.Type.String() == seg.ResourceType }) {
 			// Rows count from 0, and after from -1: the first address of all is
 			// never asked for with an after.
 			from := postings.At(seg.Ordinal, 0)
@@ -165,13 +180,16 @@ func window(spans []span, size int64) (w span, rest []span) {
 
 // simple tells whether the index gives the result in the order of addresses without
 // working out all of it.
-func (q *Query) simple() bool {
-	switch len(q.Conditions) {
+func simple(q *query.Query) bool {
+	if len(q.Selects) != 1 {
+		return false
+	}
+	switch where := q.Selects[0].Where; len(where) {
 	case 0:
 		return true
 	case 1:
-		l := q.Conditions[0].Leaf
-		return l != nil && !l.Not && len(l.Values) == 1 && len(l.Parameters) == 1 && len(l.Parameters[0].Bindings) == 0
+		m, ok := where[0].(query.Match)
+		return ok && !m.Not && len(m.Values) == 1 && len(m.Param.Bindings) == 0
 	}
 	return false
 }
@@ -182,7 +200,7 @@ func (f *finder) page(ctx context.Context, after postings.Address, limit int) (f
 	f.part = "finding what matches " + f.names()
 	spans := f.spans(after)
 	size := int64(firstWindow)
-	if f.q.simple() {
+	if simple(f.q) {
 		size = math.MaxInt64
 	}
 	extra := 16
@@ -195,7 +213,7 @@ func (f *finder) page(ctx context.Context, after postings.Address, limit int) (f
 		for {
 			want := limit - len(found) + extra
 			f.plan.window = fmt.Sprintf(" AND addr >= %d AND addr <= %d", w.from, w.to)
-			set, err := f.plan.query(f.q)
+			set, err := f.plan.all()
 			if err != nil {
 				return nil, false, err
 			}
@@ -231,10 +249,8 @@ func (f *finder) page(ctx context.Context, after postings.Address, limit int) (f
 // names lists the parameters of the query, without their values.
 func (f *finder) names() string {
 	var names []string
-	for i := range f.q.Conditions {
-		if n := clip(f.q.Conditions[i].Name); !slices.Contains(names, n) {
-			names = append(names, n)
-		}
+	for i := range f.q.Selects {
+		names = codes(f.q.Selects[i].Where, names)
 	}
 	if len(names) == 0 {
 		return "all resources"
@@ -242,11 +258,47 @@ func (f *finder) names() string {
 	return strings.Join(names, ", ")
 }
 
+// codes lists the parameters of filters.
+func codes(filters []query.Filter, names []string) []string {
+	add := func(code string) {
+		if !slices.Contains(names, code) {
+			names = append(names, code)
+		}
+	}
+	for _, f := range filters {
+		switch f := f.(type) {
+		case query.Match:
+			add(f.Param.Code)
+		case query.Missing:
+			add(f.Param.Code + ":missing")
+		case query.Chain:
+			for i := range f.To {
+				for _, inner := range codes(f.To[i].Where, nil) {
+					add(f.Param.Code + "." + inner)
+				}
+			}
+		case query.Has:
+			for _, inner := range codes(f.From.Where, nil) {
+				add("_has:" + f.From.Type.String() + ":" + f.Param.Code + ":" + inner)
+			}
+		case query.AllOf:
+			names = codes(f, names)
+		case query.AnyOf:
+			names = codes(f, names)
+		case query.ID:
+			add("_id")
+		case query.Stored:
+			add("_lastUpdated")
+		}
+	}
+	return names
+}
+
 // total counts the current resources that match.
 func (f *finder) total(ctx context.Context) (n int64, err error) {
 	f.part = "counting what matches " + f.names()
 	f.plan.window = ""
-	set, err := f.plan.query(f.q)
+	set, err := f.plan.all()
 	if err != nil {
 		return 0, err
 	}
@@ -255,7 +307,7 @@ func (f *finder) total(ctx context.Context) (n int64, err error) {
 		rowsOf = max(rowsOf, seg.Rows)
 	}
 	bits := (rowsOf + 7) / 8 * 8 // whole bytes
-	rows, err := f.query(ctx, fmt.Sprintf(
+	rows, err := f.run(ctx, fmt.Sprintf(
 		"SELECT (addr >> 32)::UINTEGER, bitstring_agg((addr & 4294967295)::UINTEGER, 0, %d)::BLOB FROM (%s) WHERE (addr & 4294967295) < %d GROUP BY 1", bits-1, set, bits))
 	if err != nil {
 		return 0, err
@@ -297,11 +349,11 @@ func bitmap(text []byte) *roaring.Bitmap {
 func (f *finder) sorted(ctx context.Context, skip, limit int) (found []postings.Address, passed int, more bool, err error) {
 	f.part = "sorting what matches " + f.names()
 	f.plan.window = ""
-	set, err := f.plan.query(f.q)
+	set, err := f.plan.all()
 	if err != nil {
 		return nil, 0, false, err
 	}
-	text, err := f.plan.order(set, f.q)
+	text, err := f.plan.order(set)
 	if err != nil {
 		return nil, 0, false, err
 	}
@@ -335,13 +387,12 @@ func (f *finder) sorted(ctx context.Context, skip, limit int) (found []postings.
 // order is a query of the addresses of a set in the order of the sort keys. Values that
 // a resource has several of sort by the least, falling by the greatest; resources without
 // one come last; equal ones are in the order of their addresses (R4, 3.1.1.5.2).
-func (p *planner) order(set string, q *Query) (string, error) {
+func (p *planner) order(set string) (string, error) {
 	var with, joins, keys []string
 	with = append(with, "c AS MATERIALIZED (SELECT DISTINCT addr FROM ("+set+"))")
-	for i := range q.Result.Sort {
-		k := &q.Result.Sort[i]
+	for i, k := range p.q.Selects[0].Sort {
 		name := fmt.Sprintf("k%d", i)
-		rows, err := p.sortValues(k)
+		rows, err := p.sortValues(i)
 		if err != nil {
 			return "", err
 		}
@@ -357,17 +408,20 @@ func (p *planner) order(set string, q *Query) (string, error) {
 		" ORDER BY " + strings.Join(keys, "") + "c.addr", nil
 }
 
-// sortValues are addresses with the values v that a key sorts by.
-func (p *planner) sortValues(k *SortKey) (string, error) {
-	switch k.Parameters[0].Origin {
+// sortValues are addresses with the values v that sort key i sorts by.
+func (p *planner) sortValues(i int) (string, error) {
+	switch p.q.Selects[0].Sort[i].Param.Origin {
 	case search.OriginID:
 		return "SELECT addr, id AS v" + p.from("resource"), nil
 	case search.OriginUpdated:
 		return "SELECT addr, updated AS v" + p.from("resource"), nil
+	case search.OriginCreated:
+		return "", notIndexed("_sort by createdAt")
 	}
 	var sets []string
-	for _, x := range k.Parameters {
-		for _, t := range x.Terms {
+	for s := range p.q.Selects {
+		k := p.q.Selects[s].Sort[i]
+		for _, t := range k.Param.Terms {
 			where := "WHERE " + p.group(t, search.Main)
 			from := p.from(t.Kind.String())
 			switch t.Kind {
@@ -377,9 +431,6 @@ func (p *planner) sortValues(k *SortKey) (string, error) {
 				sets = append(sets, "SELECT addr, folded AS v"+from+"JOIN "+p.schema+`."words" ON hash = words `+where+" AND NOT later")
 			case search.KindURI:
 				sets = append(sets, "SELECT addr, text AS v"+from+"JOIN "+p.schema+`."value" ON hash = uri `+where)
-			case search.KindReference:
-				sets = append(sets, "SELECT f.addr, r.id AS v FROM "+p.schema+`."reference" f JOIN `+p.schema+`."resource" r ON r.key = f.target WHERE f.`+
-					strings.ReplaceAll(p.group(t, search.Main), " AND type", " AND f.type"))
 			case search.KindDate, search.KindNumber, search.KindQuantity:
 				bound := "low"
 				if k.Descending {
@@ -387,7 +438,7 @@ func (p *planner) sortValues(k *SortKey) (string, error) {
 				}
 				sets = append(sets, "SELECT addr, "+bound+" AS v"+from+where)
 			default:
-				return "", fmt.Errorf("search: sort by rows of kind %s", t.Kind)
+				return "", notIndexed("_sort by " + k.Param.Code)
 			}
 		}
 	}

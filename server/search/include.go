@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/fhirlake/fhirlake/fhir"
@@ -11,10 +12,10 @@ import (
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/fhir/search"
 	"github.com/fhirlake/fhirlake/pipeline"
+	"github.com/fhirlake/fhirlake/server/search/query"
 	"github.com/fhirlake/fhirlake/stages/index"
 	"github.com/fhirlake/fhirlake/stages/parse"
 	"github.com/fhirlake/fhirlake/store/lake"
-	"github.com/fhirlake/fhirlake/store/postings"
 )
 
 // maxIncluded bounds the resources that come with a page.
@@ -35,7 +36,7 @@ type includer struct {
 
 // include finds what the matches refer to and what refers to them, and with :iterate
 // what these do (R4, 3.1.1.5.4). Each resource comes once.
-func (f *finder) include(ctx context.Context, at []postings.Address, matches []lake.Resource) ([]lake.Resource, error) {
+func (f *finder) include(ctx context.Context, matches []lake.Resource) ([]lake.Resource, error) {
 	in := &includer{finder: f, seen: map[identity]bool{}}
 	for i := range matches {
 		in.seen[identity{matches[i].Type, matches[i].ID}] = true
@@ -71,24 +72,20 @@ func (in *includer) add(r lake.Resource) error {
 func (in *includer) forward(ctx context.Context, from []lake.Resource, again bool) error {
 	in.part = "_include"
 	groups := map[search.GroupID]map[r4.TypeID]bool{} // with the types that are wanted; 0: any
-	for i := range in.q.Result.Include {
-		x := &in.q.Result.Include[i]
-		if again && !x.Iterate {
+	for _, x := range in.q.Includes {
+		if x.Reverse || again && !x.Iterate {
 			continue
 		}
-		for _, q := range x.references(in.x.o.Table) {
+		for _, q := range in.parameters(x, from) {
 			for _, t := range q.Terms {
+				if x.Target != 0 && t.Target != 0 && x.Target != t.Target {
+					continue
+				}
 				g := t.Group(search.Main)
 				if groups[g] == nil {
 					groups[g] = map[r4.TypeID]bool{}
 				}
-				switch {
-				case x.Target != 0 && t.Target != 0 && x.Target != t.Target:
-				case x.Target != 0:
-					groups[g][x.Target] = true
-				default:
-					groups[g][t.Target] = true
-				}
+				groups[g][max(x.Target, t.Target)] = true
 			}
 		}
 	}
@@ -142,10 +139,8 @@ func (in *includer) targets(ctx context.Context, from []lake.Resource, groups ma
 		r := &v.References[i]
 		wanted := groups[r.Group]
 		id := string(v.Text(r.ID))
-		if url := string(v.Text(r.URL)); url != "" { // absolute: of this data store, or not to be had
-			if id == "" || in.q.Base == "" || !strings.HasPrefix(url, in.q.Base+"/") {
-				continue
-			}
+		if url := string(v.Text(r.URL)); url != "" && !in.isLocal(url, r.Type, id) {
+			continue
 		}
 		if id != "" && (wanted[0] || wanted[r.Type]) {
 			all = append(all, identity{r.Type, id})
@@ -154,55 +149,83 @@ func (in *includer) targets(ctx context.Context, from []lake.Resource, groups ma
 	return all, nil
 }
 
+// isLocal tells whether a URL is of a resource of this data store.
+func (in *includer) isLocal(url string, typ r4.TypeID, id string) bool {
+	return id != "" && slices.Contains(in.q.Bases, strings.TrimSuffix(url, typ.String()+"/"+id))
+}
+
+// parameters are those that an include follows from resources.
+func (in *includer) parameters(x query.Include, from []lake.Resource) (all []*search.Parameter) {
+	if x.Params != nil {
+		return x.Params
+	}
+	types := []r4.TypeID{x.Source}
+	if x.Source == 0 {
+		types = r4.ResourceTypes()
+		if !x.Reverse {
+			types = nil
+			for i := range from {
+				if !slices.Contains(types, from[i].Type) {
+					types = append(types, from[i].Type)
+				}
+			}
+		}
+	}
+	for _, t := range types {
+		for _, q := range in.x.o.Table.Parameters(t) {
+			if q.Type == r4.SearchReference && q.Origin == search.OriginRows {
+				all = append(all, q)
+			}
+		}
+	}
+	return all
+}
+
 // backward adds what refers to resources.
 func (in *includer) backward(ctx context.Context, from []lake.Resource, again bool) error {
 	in.part = "_revinclude"
-	for i := range in.q.Result.RevInclude {
-		x := &in.q.Result.RevInclude[i]
-		if again && !x.Iterate {
+	for _, x := range in.q.Includes {
+		if !x.Reverse || again && !x.Iterate {
 			continue
 		}
 		var keys []uint64
 		for j := range from {
 			if r := &from[j]; x.Target == 0 || r.Type == x.Target {
 				keys = append(keys, in.plan.hash.Resource(r.Type, []byte(r.ID)))
-				if in.q.Base != "" {
-					keys = append(keys, in.plan.hash.Target(search.ReferenceOf([]byte(in.q.Base+"/"+r.Type.String()+"/"+r.ID))))
-				}
 			}
 		}
 		if len(keys) == 0 {
 			continue
 		}
-		for _, q := range x.references(in.x.o.Table) {
-			var sets []string
+		var sets []string
+		for _, q := range in.parameters(x, from) {
 			for _, t := range q.Terms {
-				sets = append(sets, "SELECT addr"+in.plan.from("reference")+"WHERE "+in.plan.group(t, search.Main)+" AND "+in.plan.byKey(keys))
+				sets = append(sets, "SELECT addr"+in.plan.from("reference")+"WHERE "+in.plan.group(t, search.Main)+" AND "+in.plan.local()+" AND "+inHashes("target", keys))
 			}
-			set := in.plan.ofType(union(sets), q, x.Source, "")
-			list, err := in.addresses(ctx, fmt.Sprintf("SELECT DISTINCT addr FROM (%s) ORDER BY addr LIMIT %d", set, 4*maxIncluded))
-			if err != nil {
+		}
+		set := union(sets)
+		if x.Source != 0 {
+			set = intersect([]string{set, in.plan.resources([]r4.TypeID{x.Source}, "")}, nil)
+		}
+		list, err := in.addresses(ctx, fmt.Sprintf("SELECT DISTINCT addr FROM (%s) ORDER BY addr LIMIT %d", set, 4*maxIncluded))
+		if err != nil {
+			return err
+		}
+		if list, err = in.keepAlive(in.x.o.Lake.Snapshot(), list); err != nil {
+			return err
+		}
+		if len(list) > maxIncluded {
+			list = list[:maxIncluded+1] // add refuses the last
+		}
+		resources, err := in.read(ctx, list)
+		if err != nil {
+			return err
+		}
+		for _, r := range resources {
+			if err := in.add(r); err != nil {
 				return err
-			}
-			if list, err = in.keepAlive(in.x.o.Lake.Snapshot(), list); err != nil {
-				return err
-			}
-			if len(list) > maxIncluded {
-				list = list[:maxIncluded+1] // add refuses the last
-			}
-			resources, err := in.read(ctx, list)
-			if err != nil {
-				return err
-			}
-			for _, r := range resources {
-				if err := in.add(r); err != nil {
-					return err
-				}
 			}
 		}
 	}
 	return nil
 }
-
-// byKey is the condition that a reference is to one of some resources.
-func (p *planner) byKey(keys []uint64) string { return in("target", keys) }

@@ -13,6 +13,7 @@ import (
 	"github.com/fhirlake/fhirlake/fhir/outcome"
 	"github.com/fhirlake/fhirlake/fhir/search"
 	"github.com/fhirlake/fhirlake/pipeline"
+	"github.com/fhirlake/fhirlake/server/search/page"
 	"github.com/fhirlake/fhirlake/stages/index"
 	"github.com/fhirlake/fhirlake/stages/parse"
 	"github.com/fhirlake/fhirlake/store/delta"
@@ -39,10 +40,11 @@ type Options struct {
 
 // Index answers the searches of one data store. It is safe for concurrent use.
 type Index struct {
-	o     Options
-	db    *searchdb.DB
-	stop  func()
-	ended chan struct{}
+	o      Options
+	db     *searchdb.DB
+	signer *page.Signer
+	stop   func()
+	ended  chan struct{}
 
 	building sync.Mutex // one state is made at a time
 
@@ -80,6 +82,9 @@ func Open(ctx context.Context, o Options) (*Index, error) {
 	x := &Index{o: o, states: map[uint64]*held{}, ended: make(chan struct{})}
 	var err error
 	if x.feed.hash, err = postings.NewHasher(o.Secret); err != nil {
+		return nil, err
+	}
+	if x.signer, err = page.NewSigner(o.Secret); err != nil {
 		return nil, err
 	}
 	if x.feed.chain, err = pipeline.NewChain(parse.New(), index.New(o.Table)); err != nil {

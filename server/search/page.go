@@ -2,15 +2,13 @@ package search
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/fhirlake/fhirlake/fhir/outcome"
+	"github.com/fhirlake/fhirlake/server/search/page"
+	"github.com/fhirlake/fhirlake/server/search/query"
 	"github.com/fhirlake/fhirlake/store/lake"
 	"github.com/fhirlake/fhirlake/store/postings"
 	"github.com/fhirlake/fhirlake/store/snapshot"
@@ -25,23 +23,40 @@ type Page struct {
 	Plan     string // how it was found, when that was asked for
 }
 
-// Search answers a query. With eventual it does not wait for what was committed just
-// before. The error is an *outcome.Fault where the request is at fault.
-func (x *Index) Search(ctx context.Context, q *Query, eventual bool) (*Page, error) {
+// Request is how a query is asked.
+type Request struct {
+	// Scope says what is searched, so that a token of a page is good for the same search
+	// alone: the data store, the path, and the query's parameters without Page.
+	Scope string
+	Page  string // token of a further page; "" for the first
+	// Eventual does not wait for what was committed just before.
+	Eventual bool
+	Explain  bool // give Page.Plan
+}
+
+// Features are what the index answers, for the parser of queries.
+const Features = query.Near
+
+// DefaultCount is the size of a page when the query has none.
+const DefaultCount = 50
+
+// Search answers a query. The error is an *outcome.Fault where the request is at fault.
+func (x *Index) Search(ctx context.Context, q *query.Query, r Request) (*Page, error) {
 	ctx, cancel := context.WithTimeout(ctx, x.o.Timeout)
 	defer cancel()
-	from := &place{}
+	from := place{}
 	var m *moment
 	var done func()
 	var err error
-	if q.Result.Page != "" {
-		if from, err = x.place(q); err != nil {
+	if r.Page != "" {
+		if from, err = x.place(r); err != nil {
 			return nil, err
 		}
-		if m, done, err = x.then(from); err != nil {
-			return nil, err
-		}
-	} else if m, done, err = x.now(ctx, eventual); err != nil {
+		m, done, err = x.then(&from)
+	} else {
+		m, done, err = x.now(ctx, r.Eventual)
+	}
+	if err != nil {
 		return nil, err
 	}
 	defer done()
@@ -49,29 +64,32 @@ func (x *Index) Search(ctx context.Context, q *Query, eventual bool) (*Page, err
 	if err != nil {
 		return nil, err
 	}
-	p, err := f.answer(ctx, from)
+	f.explain = r.Explain
+	p, err := f.answer(ctx, from, r)
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return nil, outcome.Faultf(outcome.TooCostly, "the search took longer than %s, at %s; ask for less", x.o.Timeout, f.part)
 	}
 	return p, err
 }
 
-func (f *finder) answer(ctx context.Context, from *place) (*Page, error) {
-	r := &f.q.Result
+func (f *finder) answer(ctx context.Context, from place, r Request) (*Page, error) {
 	p := &Page{Total: -1}
 	var err error
-	if r.OnlyTotal {
+	if f.q.CountOnly() {
 		p.Total, err = f.total(ctx)
 		p.Plan = strings.Join(f.log, ";\n")
 		return p, err
 	}
+	count := f.q.Count
+	if count == query.NoCount {
+		count = DefaultCount
+	}
 	var found []postings.Address
-	next := *from
-	next.nonce, next.changes = f.nonce, f.changes
+	next := place{nonce: f.nonce, changes: f.changes}
 	var more bool
-	if len(r.Sort) > 0 {
+	if len(f.q.Selects[0].Sort) > 0 {
 		var passed int
-		if found, passed, more, err = f.sorted(ctx, int(from.at), r.Count); err != nil {
+		if found, passed, more, err = f.sorted(ctx, int(from.at), count); err != nil {
 			return nil, err
 		}
 		next.at = uint64(passed)
@@ -80,7 +98,7 @@ func (f *finder) answer(ctx context.Context, from *place) (*Page, error) {
 		if r.Page != "" {
 			after = postings.Address(from.at)
 		}
-		if found, more, err = f.page(ctx, after, r.Count); err != nil {
+		if found, more, err = f.page(ctx, after, count); err != nil {
 			return nil, err
 		}
 		if more {
@@ -89,13 +107,13 @@ func (f *finder) answer(ctx context.Context, from *place) (*Page, error) {
 	}
 	if more {
 		next.shown = from.shown + uint64(len(found))
-		p.Next = f.x.token(f.q, &next)
+		p.Next = f.x.signer.Sign(r.Scope, next.append(nil), f.x.o.Now().Add(f.x.o.Keep))
 	}
 	switch {
-	case r.NoTotal:
+	case f.q.Total == query.TotalNone:
 	case !more: // all that came before and this page
 		p.Total = int64(from.shown) + int64(len(found))
-	case r.Total:
+	case f.q.Total != query.TotalUnsaid:
 		if p.Total, err = f.total(ctx); err != nil {
 			return nil, err
 		}
@@ -104,8 +122,8 @@ func (f *finder) answer(ctx context.Context, from *place) (*Page, error) {
 	if p.Matches, err = f.read(ctx, found); err != nil {
 		return nil, err
 	}
-	if len(r.Include)+len(r.RevInclude) > 0 {
-		if p.Included, err = f.include(ctx, found, p.Matches); err != nil {
+	if len(f.q.Includes) > 0 {
+		if p.Included, err = f.include(ctx, p.Matches); err != nil {
 			return nil, err
 		}
 	}
@@ -148,42 +166,23 @@ type place struct {
 
 const placeSize = 8 + 4 + 8 + 8
 
-// token writes a place so that nobody else can make one: it is signed together with the
-// query, for which alone it counts.
-func (x *Index) token(q *Query, p *place) string {
-	b := binary.LittleEndian.AppendUint64(nil, p.nonce)
+func (p *place) append(b []byte) []byte {
+	b = binary.LittleEndian.AppendUint64(b, p.nonce)
 	b = binary.LittleEndian.AppendUint32(b, p.changes)
 	b = binary.LittleEndian.AppendUint64(b, p.at)
-	b = binary.LittleEndian.AppendUint64(b, p.shown)
-	return base64.RawURLEncoding.EncodeToString(append(b, x.sign(q, b)...))
+	return binary.LittleEndian.AppendUint64(b, p.shown)
 }
 
-// sign is over the place and what decides which resources come in which order.
-func (x *Index) sign(q *Query, place []byte) []byte {
-	h := hmac.New(sha256.New, x.o.Secret)
-	h.Write([]byte("search page\x00"))
-	h.Write(place)
-	for _, t := range q.Types {
-		fmt.Fprintf(h, "%s\x00", t)
+// place reads the token of a request.
+func (x *Index) place(r Request) (p place, err error) {
+	b, err := x.signer.Open(r.Scope, r.Page, x.o.Now())
+	switch {
+	case errors.Is(err, page.ErrExpired):
+		return p, expired()
+	case err != nil || len(b) != placeSize:
+		return p, outcome.Faultf(outcome.Malformed, "this is no page of this search")
 	}
-	for i := range q.Conditions {
-		fmt.Fprintf(h, "%q", q.Conditions[i].Name) // of a compartment: no parameter says it
-	}
-	for _, p := range q.Kept {
-		if p.Name != PageParameter {
-			fmt.Fprintf(h, "%q=%q", p.Name, p.Value)
-		}
-	}
-	return h.Sum(nil)[:16]
-}
-
-// place reads the token of a query.
-func (x *Index) place(q *Query) (*place, error) {
-	b, err := base64.RawURLEncoding.DecodeString(q.Result.Page)
-	if err != nil || len(b) != placeSize+16 || !hmac.Equal(b[placeSize:], x.sign(q, b[:placeSize])) {
-		return nil, malformed("parameter %s: this is no page of this search", PageParameter)
-	}
-	return &place{
+	return place{
 		nonce: binary.LittleEndian.Uint64(b), changes: binary.LittleEndian.Uint32(b[8:]),
 		at: binary.LittleEndian.Uint64(b[12:]), shown: binary.LittleEndian.Uint64(b[20:]),
 	}, nil

@@ -3,12 +3,15 @@ package search
 import (
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/fhirlake/fhirlake/fhir/outcome"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/fhir/search"
+	"github.com/fhirlake/fhirlake/server/search/query"
 	"github.com/fhirlake/fhirlake/store/duck/searchdb"
 	"github.com/fhirlake/fhirlake/store/postings"
 )
@@ -16,10 +19,10 @@ import (
 // planner makes SQL of a query. Its texts are sets: queries with the one column addr,
 // which may have an address more than once.
 type planner struct {
+	q      *query.Query
 	schema string
 	hash   *postings.Hasher
-	table  *search.Table
-	now    int64 // microseconds, for the prefix ap
+	bases  []uint64 // hashes of the URLs at which the data store is known, and 0
 	// window limits the addresses of what is found, and alive those of the resources
 	// between it and the end of a chain: each "" or a condition that begins with AND.
 	window, alive string
@@ -28,14 +31,49 @@ type planner struct {
 	lookup func(text string) (hashes []uint64, ok bool, err error)
 }
 
+// notIndexed refuses what the index does not have.
+func notIndexed(what string) error {
+	return outcome.Faultf(outcome.Malformed, "%s is not answered: it is not indexed", what)
+}
+
 // from is a table of the state.
 func (p *planner) from(table string) string { return " FROM " + p.schema + `."` + table + `" ` }
 
-// query is the set of what the query finds: current or not, in the window.
-func (p *planner) query(q *Query) (string, error) {
+// all is the set of what the query finds: current or not, in the window.
+func (p *planner) all() (string, error) {
+	var sets []string
+	for i := 0; i < len(p.q.Selects); {
+		types := []r4.TypeID{p.q.Selects[i].Type}
+		n := i + 1
+		for ; n < len(p.q.Selects) && alike(&p.q.Selects[i], &p.q.Selects[n]); n++ {
+			types = append(types, p.q.Selects[n].Type)
+		}
+		set, err := p.filters(types, p.q.Selects[i].Where, p.window)
+		if err != nil {
+			return "", err
+		}
+		sets, i = append(sets, set), n
+	}
+	return union(sets), nil
+}
+
+// alike tells whether two types are asked the same, of nothing that differs by type.
+func alike(a, b *query.Select) bool {
+	for _, f := range a.Where {
+		switch f.(type) {
+		case query.ID, query.Stored, query.Constant:
+		default:
+			return false
+		}
+	}
+	return reflect.DeepEqual(a.Where, b.Where)
+}
+
+// filters is the set of resources of some types for which all of some filters hold.
+func (p *planner) filters(types []r4.TypeID, where []query.Filter, window string) (string, error) {
 	var sets, without []string
-	for i := range q.Conditions {
-		set, not, err := p.condition(&q.Conditions[i], p.window)
+	for _, f := range where {
+		set, not, err := p.filter(types, f, window)
 		if err != nil {
 			return "", err
 		}
@@ -46,7 +84,7 @@ func (p *planner) query(q *Query) (string, error) {
 		}
 	}
 	if len(sets) == 0 {
-		sets = append(sets, p.resources(q.Types, p.window))
+		sets = append(sets, p.resources(types, window))
 	}
 	return intersect(sets, without), nil
 }
@@ -67,102 +105,144 @@ func intersect(sets, without []string) string {
 	return b.String()
 }
 
-// resources is the set of all resources of some types.
-func (p *planner) resources(types []r4.TypeID, window string) string {
-	if len(types) == len(r4.ResourceTypes()) {
-		return "SELECT addr" + p.from("resource") + "WHERE true" + window
-	}
-	return "SELECT addr" + p.from("resource") + "WHERE " + typeIn(types) + window
-}
-
-func typeIn(types []r4.TypeID) string {
-	if len(types) == 1 {
-		return fmt.Sprintf("type = %d", postings.TypeNumber(types[0]))
-	}
-	var list []string
-	for _, t := range types {
-		list = append(list, strconv.FormatUint(uint64(postings.TypeNumber(t)), 10))
-	}
-	return "type IN (" + strings.Join(list, ",") + ")"
-}
-
-// condition is the set of a condition; with not, of what it excludes.
-func (p *planner) condition(c *Condition, window string) (set string, not bool, err error) {
-	switch {
-	case c.Leaf != nil:
-		set, err = p.leaf(c.Leaf, window)
-		return set, c.Leaf.Not, err
-	case c.Link != nil:
-		set, err = p.link(c.Link, window)
-		return set, false, err
-	}
-	var sets []string
-	for i := range c.Any {
-		set, not, err := p.condition(&c.Any[i], window)
-		if err != nil {
-			return "", false, err
-		}
-		if not { // only links and positive leaves are alternatives
-			return "", false, fmt.Errorf("search: an alternative of '%s' excludes", clip(c.Name))
-		}
-		sets = append(sets, set)
-	}
-	return union(sets), false, nil
-}
+const nothing = "SELECT 0::UBIGINT AS addr WHERE false"
 
 func union(sets []string) string {
 	switch len(sets) {
 	case 0:
-		return "SELECT 0::UBIGINT AS addr WHERE false"
+		return nothing
 	case 1:
 		return sets[0]
 	}
 	return "SELECT addr FROM (" + strings.Join(sets, " UNION ALL ") + ")"
 }
 
-// inner is the set of the current resources of a type that a condition holds for.
-func (p *planner) inner(c *Condition, typ r4.TypeID) (string, error) {
-	set, not, err := p.condition(c, "")
-	if err != nil {
-		return "", err
-	}
-	if not {
-		set = intersect([]string{p.resources([]r4.TypeID{typ}, "")}, []string{set})
-	}
-	if p.alive != "" {
-		set = "SELECT addr FROM (" + set + ") WHERE true" + p.alive
-	}
-	return set, nil
+// resources is the set of all resources of some types.
+func (p *planner) resources(types []r4.TypeID, window string) string {
+	return "SELECT addr" + p.from("resource") + "WHERE " + typeIn(types) + window
 }
 
-// link is the set of a hop.
-func (p *planner) link(l *Link, window string) (string, error) {
-	if l.Reverse {
-		inner, err := p.inner(&l.Inner, l.Source)
+func typeIn(types []r4.TypeID) string {
+	if len(types) == len(r4.ResourceTypes()) {
+		return "true"
+	}
+	var list []string
+	for _, t := range types {
+		list = append(list, strconv.FormatUint(uint64(postings.TypeNumber(t)), 10))
+	}
+	if len(list) == 1 {
+		return "type = " + list[0]
+	}
+	return "type IN (" + strings.Join(list, ",") + ")"
+}
+
+// filter is the set of the resources for which a filter holds; with not, does not hold.
+// Filters that differ by type are asked of one type.
+func (p *planner) filter(types []r4.TypeID, f query.Filter, window string) (set string, not bool, err error) {
+	typ := types[0]
+	switch f := f.(type) {
+	case query.Match:
+		set, err = p.match(typ, f, window)
+		return set, f.Not, err
+	case query.Missing:
+		var sets []string
+		facet := search.Main
+		if f.Param.Type == r4.SearchSpecial {
+			facet = search.FacetLatitude // near has no other rows
+		}
+		for _, t := range f.Param.Terms {
+			sets = append(sets, "SELECT addr"+p.from(facet.Kind(t.Kind).String())+"WHERE "+p.group(t, facet)+window)
+		}
+		return p.ofType(union(sets), f.Param, typ, window), f.Want, nil
+	case query.Chain:
+		set, err = p.chain(typ, f, window)
+	case query.Has:
+		set, err = p.has(typ, f, window)
+	case query.AllOf:
+		set, err = p.filters(types, f, window)
+	case query.AnyOf:
+		set, err = p.either(types, f, window)
+	case query.ID:
+		return p.ids(types, f.IDs, window), f.Not, nil
+	case query.Stored:
+		if f.First {
+			return "", false, notIndexed("createdAt")
+		}
+		set = "SELECT addr" + p.from("resource") + "WHERE " + typeIn(types) + " AND " + each(f.Times, func(d query.Date) string {
+			return p.time(d, "updated", "(updated + 1)")
+		}) + window
+	case query.Constant:
+		if f {
+			return p.resources(types, window), false, nil
+		}
+		return nothing, false, nil
+	default:
+		err = notIndexed("a filter of this kind")
+	}
+	return set, false, err
+}
+
+// either is the set of the resources for which one of some filters holds.
+func (p *planner) either(types []r4.TypeID, any query.AnyOf, window string) (string, error) {
+	var sets []string
+	for _, f := range any {
+		set, err := p.filters(types, []query.Filter{f}, window)
 		if err != nil {
 			return "", err
 		}
-		var sets []string
-		for _, term := range l.Reference.Terms {
-			sets = append(sets, "SELECT target"+p.from("reference")+"WHERE "+p.group(term, search.Main)+" AND addr IN ("+inner+")")
-		}
-		where := "true"
-		if l.Target != 0 {
-			where = typeIn([]r4.TypeID{l.Target})
-		}
-		return "SELECT addr" + p.from("resource") + "WHERE " + where + window + " AND key IN (" + strings.Join(sets, " UNION ALL ") + ")", nil
+		sets = append(sets, set)
 	}
-	inner, err := p.inner(&l.Inner, l.Target)
+	return union(sets), nil
+}
+
+// inner is the set of the current resources of a Select at the other end of a reference.
+func (p *planner) inner(s *query.Select) (string, error) {
+	set, err := p.filters([]r4.TypeID{s.Type}, s.Where, "")
+	if err == nil && p.alive != "" {
+		set = "SELECT addr FROM (" + set + ") WHERE true" + p.alive
+	}
+	return set, err
+}
+
+// chain is the set of the resources that refer to others for which something holds.
+func (p *planner) chain(typ r4.TypeID, c query.Chain, window string) (string, error) {
+	var sets []string
+	for i := range c.To {
+		to := &c.To[i]
+		inner, err := p.inner(to)
+		if err != nil {
+			return "", err
+		}
+		keys := "SELECT key" + p.from("resource") + "WHERE " + typeIn([]r4.TypeID{to.Type}) + " AND addr IN (" + inner + ")"
+		for _, t := range c.Param.Terms {
+			if t.Kind == search.KindReference && (t.Target == 0 || t.Target == to.Type) {
+				sets = append(sets, "SELECT addr"+p.from("reference")+"WHERE "+p.group(t, search.Main)+window+" AND "+p.local()+" AND target IN ("+keys+")")
+			}
+		}
+	}
+	return p.ofType(union(sets), c.Param, typ, window), nil
+}
+
+// has is the set of the resources that others refer to for which something holds.
+func (p *planner) has(typ r4.TypeID, h query.Has, window string) (string, error) {
+	inner, err := p.inner(&h.From)
 	if err != nil {
 		return "", err
 	}
-	keys := "SELECT key" + p.from("resource") + "WHERE " + typeIn([]r4.TypeID{l.Target}) + " AND addr IN (" + inner + ")"
 	var sets []string
-	for _, term := range l.Reference.Terms {
-		sets = append(sets, "SELECT addr"+p.from("reference")+"WHERE "+p.group(term, search.Main)+window+" AND target IN ("+keys+")")
+	for _, t := range h.Param.Terms {
+		if t.Kind == search.KindReference && (t.Target == 0 || t.Target == typ) {
+			sets = append(sets, "SELECT target"+p.from("reference")+"WHERE "+p.group(t, search.Main)+" AND "+p.local()+" AND addr IN ("+inner+")")
+		}
 	}
-	return p.ofType(union(sets), l.Reference, l.Source, window), nil
+	if len(sets) == 0 {
+		return nothing, nil
+	}
+	return "SELECT addr" + p.from("resource") + "WHERE " + typeIn([]r4.TypeID{typ}) + window + " AND key IN (" + strings.Join(sets, " UNION ALL ") + ")", nil
 }
+
+// local is the condition that a reference is to a resource of this data store.
+func (p *planner) local() string { return inHashes("base", p.bases) }
 
 // group chooses the rows of a term.
 func (p *planner) group(t search.Term, f search.Facet) string {
@@ -188,111 +268,105 @@ func (p *planner) ofType(set string, x *search.Parameter, typ r4.TypeID, window 
 	return set
 }
 
-// leaf is the set of the resources that have a value that matches.
-func (p *planner) leaf(l *Leaf, window string) (string, error) {
-	switch l.Parameters[0].Origin {
-	case search.OriginID:
-		return p.ids(l, window), nil
-	case search.OriginUpdated:
-		return "SELECT addr" + p.from("resource") + "WHERE " + typeIn(l.Types) + " AND " + p.any(l.Values, func(v *Value) string {
-			return p.time(v, "updated", "(updated + 1000)") // whole milliseconds
-		}) + window, nil
-	}
-	var sets []string
-	for i, x := range l.Parameters {
-		set, err := p.parameter(l, x, window)
-		if err != nil {
-			return "", err
+// ids is the set of resources with one of some ids.
+func (p *planner) ids(types []r4.TypeID, ids []string, window string) string {
+	where := "WHERE " + typeIn(types) + " AND "
+	if len(types) == 1 {
+		var keys []uint64
+		for _, id := range ids {
+			keys = append(keys, p.hash.Resource(types[0], []byte(id)))
 		}
-		sets = append(sets, p.ofType(set, x, l.Types[i], window))
+		return "SELECT addr" + p.from("resource") + where + inHashes("key", keys) + window
 	}
-	return union(sets), nil
+	return "SELECT addr" + p.from("resource") + where + each(ids, func(id string) string { return "id = " + searchdb.Quote(id) }) + window
 }
 
-func (p *planner) parameter(l *Leaf, x *search.Parameter, window string) (string, error) {
-	if len(x.Bindings) > 0 {
-		return p.composite(l, x, window)
-	}
+// match is the set of the resources that have a row that matches one of the values.
+func (p *planner) match(typ r4.TypeID, m query.Match, window string) (string, error) {
 	var sets []string
-	for _, t := range x.Terms {
-		facet := search.Main
-		switch l.Modifier {
-		case ModifierText:
-			facet = search.FacetText
-		case ModifierOfType:
-			facet = search.FacetOfType
-		case ModifierIdentifier:
-			facet = search.FacetIdentifier
+	if len(m.Param.Bindings) > 0 {
+		for _, v := range m.Values {
+			c, ok := v.(query.Composite)
+			if !ok {
+				return "", fmt.Errorf("search: %T as value of a composite", v)
+			}
+			for i := range m.Param.Bindings {
+				set, err := p.binding(c, &m.Param.Bindings[i], window)
+				if err != nil {
+					return "", err
+				}
+				sets = append(sets, set)
+			}
 		}
-		rows, err := p.rows(l, t, facet, "addr")
+	}
+	for _, t := range m.Param.Terms {
+		if m.Param.Type == r4.SearchSpecial {
+			set, err := p.near(m.Values, t, window)
+			if err != nil {
+				return "", err
+			}
+			sets = append(sets, set)
+			continue
+		}
+		rows, err := p.rows(m.Values, t, m.Facet, "addr")
 		if err != nil {
 			return "", err
 		}
 		sets = append(sets, rows+window)
 	}
-	return union(sets), nil
-}
-
-// ids is the set of resources with an id.
-func (p *planner) ids(l *Leaf, window string) string {
-	if len(l.Types) == 1 {
-		var keys []uint64
-		for _, v := range l.Values {
-			keys = append(keys, p.hash.Resource(l.Types[0], []byte(v.Text)))
-		}
-		return "SELECT addr" + p.from("resource") + "WHERE " + typeIn(l.Types) + " AND " + in("key", keys) + window
-	}
-	var ids []string
-	for _, v := range l.Values {
-		ids = append(ids, searchdb.Quote(v.Text))
-	}
-	return "SELECT addr" + p.from("resource") + "WHERE " + typeIn(l.Types) + " AND id IN (" + strings.Join(ids, ",") + ")" + window
+	return p.ofType(union(sets), m.Param, typ, window), nil
 }
 
 // rows are those of a term that one of the values matches.
-func (p *planner) rows(l *Leaf, t search.Term, facet search.Facet, columns string) (string, error) {
-	kind := facet.Kind(t.Kind)
-	where := "true"
-	if l.Modifier != ModifierMissing {
-		var err error
-		if where, err = p.match(l, kind); err != nil {
-			return "", err
+func (p *planner) rows(values []query.Value, t search.Term, facet search.Facet, columns string) (string, error) {
+	where, err := p.anyOf(values)
+	return "SELECT " + columns + p.from(facet.Kind(t.Kind).String()) + "WHERE " + p.group(t, facet) + " AND " + where, err
+}
+
+// binding binds the components of a value: in one element, or in the resource.
+func (p *planner) binding(v query.Composite, b *search.Binding, window string) (string, error) {
+	var whole, parts []string
+	for i, terms := range b.Components {
+		columns, list := "addr", &whole
+		if b.Parts && !b.Whole[i] {
+			columns, list = "addr, part", &parts
 		}
+		var rows []string
+		for _, t := range terms {
+			r, err := p.rows(v.Parts[i:i+1], t, search.Main, columns)
+			if err != nil {
+				return "", err
+			}
+			if columns != "addr" {
+				r += " AND part <> 0"
+			}
+			rows = append(rows, r+window)
+		}
+		*list = append(*list, strings.Join(rows, " UNION ALL "))
 	}
-	return "SELECT " + columns + p.from(kind.String()) + "WHERE " + p.group(t, facet) + " AND " + where, nil
+	for i, s := range whole {
+		whole[i] = "SELECT addr FROM (" + s + ")"
+	}
+	if len(parts) > 0 {
+		set := "SELECT addr FROM (" + parts[0] + ") WHERE true"
+		for _, s := range parts[1:] {
+			set += " AND (addr, part) IN (" + s + ")"
+		}
+		whole = append([]string{set}, whole...)
+	}
+	return intersect(whole, nil), nil
 }
 
-// match is the condition that a row has one of the values.
-func (p *planner) match(l *Leaf, kind search.Kind) (string, error) {
-	switch kind {
-	case search.KindToken:
-		return p.tokens(l.Values), nil
-	case search.KindString:
-		return p.strings(l)
-	case search.KindDate:
-		return p.any(l.Values, func(v *Value) string { return p.time(v, "low", "high") }), nil
-	case search.KindNumber:
-		return p.any(l.Values, func(v *Value) string { return number(v.Prefix, v.Amount, "low", "high") }), nil
-	case search.KindQuantity:
-		return p.any(l.Values, p.quantity), nil
-	case search.KindReference:
-		return p.references(l.Values), nil
-	case search.KindURI:
-		return p.uris(l)
-	}
-	return "", fmt.Errorf("search: rows of kind %s", kind)
-}
-
-// any is the condition that one of the values matches.
-func (p *planner) any(values []Value, match func(*Value) string) string {
+// each is the condition that one of some values matches.
+func each[T any](values []T, match func(T) string) string {
 	var list []string
-	for i := range values {
-		list = append(list, match(&values[i]))
+	for _, v := range values {
+		list = append(list, match(v))
 	}
-	return either(list)
+	return or(list)
 }
 
-func either(list []string) string {
+func or(list []string) string {
 	switch len(list) {
 	case 0:
 		return "false"
@@ -302,8 +376,8 @@ func either(list []string) string {
 	return "(" + strings.Join(list, " OR ") + ")"
 }
 
-// in is the condition that a column has one of some hashes.
-func in(column string, hashes []uint64) string {
+// inHashes is the condition that a column has one of some hashes.
+func inHashes(column string, hashes []uint64) string {
 	hashes = slices.Compact(slices.Sorted(slices.Values(hashes)))
 	if len(hashes) == 0 {
 		return "false"
@@ -323,116 +397,6 @@ func in(column string, hashes []uint64) string {
 	return b.String()
 }
 
-// codes are the hashes that rows with a code may have: it as it stands and, of elements
-// whose case does not count, folded.
-func (p *planner) codes(code string) []uint64 {
-	folded, _ := search.AppendFolded(nil, []byte(code))
-	hashes := []uint64{p.hash.Code([]byte(code), false)}
-	if len(folded) > 0 {
-		hashes = append(hashes, p.hash.Code(folded, true))
-	}
-	return hashes
-}
-
-func (p *planner) tokens(values []Value) string {
-	var plain []uint64 // codes of any system
-	bySystem := map[uint64][]uint64{}
-	var list []string
-	var order []uint64
-	for i := range values {
-		v := &values[i]
-		switch {
-		case !v.HasSystem:
-			plain = append(plain, p.codes(v.Code)...)
-		case v.System == "":
-			list = append(list, "("+in("code", p.codes(v.Code))+" AND (system = 0 OR implied))")
-		case v.Code == "":
-			list = append(list, in("system", []uint64{p.hash.Text([]byte(v.System))}))
-		default:
-			s := p.hash.Text([]byte(v.System))
-			if bySystem[s] == nil {
-				order = append(order, s)
-			}
-			bySystem[s] = append(bySystem[s], p.codes(v.Code)...)
-		}
-	}
-	for _, s := range order {
-		list = append(list, "("+in("code", bySystem[s])+" AND system = "+strconv.FormatUint(s, 10)+")")
-	}
-	if plain != nil {
-		list = append(list, in("code", plain))
-	}
-	return either(list)
-}
-
-// last follows every other rune.
-const last = "\U0010FFFF"
-
-// strings are texts that begin with, contain or are a text (R4, 3.1.1.4.8).
-func (p *planner) strings(l *Leaf) (string, error) {
-	var exact []uint64
-	var list []string
-	for i := range l.Values {
-		text := l.Values[i].Text
-		f, _ := search.AppendFolded(nil, []byte(text))
-		folded := searchdb.Quote(string(f))
-		switch {
-		case l.Modifier == ModifierExact:
-			exact = append(exact, p.hash.Words(f, []byte(text), false))
-		case len(f) == 0: // nothing but punctuation: no text has it
-		case l.Modifier == ModifierContains:
-			list = append(list, "(NOT later AND contains(folded, "+folded+"))")
-		default:
-			list = append(list, "(folded >= "+folded+" AND folded < "+searchdb.Quote(string(f)+last)+")")
-		}
-	}
-	if l.Modifier == ModifierExact {
-		return in("words", exact), nil
-	}
-	return p.texts("words", "words", list)
-}
-
-// texts is the condition that a column has the hash of a text of a dictionary.
-func (p *planner) texts(column, dictionary string, conditions []string) (string, error) {
-	if len(conditions) == 0 {
-		return "false", nil
-	}
-	set := "SELECT hash" + p.from(dictionary) + "WHERE " + either(conditions)
-	hashes, ok, err := p.lookup(set)
-	if err != nil {
-		return "", err
-	}
-	if ok {
-		return in(column, hashes), nil
-	}
-	return column + " IN (" + set + ")", nil
-}
-
-// time is search.Prefix.MatchesTime in SQL.
-func (p *planner) time(v *Value, low, high string) string {
-	q := v.Time
-	switch v.Prefix {
-	case search.Equal:
-		return fmt.Sprintf("(%s >= %d AND %s < %d AND %s <= %d)", low, q.Start, low, q.End, high, q.End)
-	case search.NotEqual:
-		return fmt.Sprintf("(%s < %d OR %s > %d)", low, q.Start, high, q.End)
-	case search.Greater:
-		return fmt.Sprintf("%s > %d", high, q.End)
-	case search.Less:
-		return fmt.Sprintf("%s < %d", low, q.Start)
-	case search.GreaterOrEqual:
-		return fmt.Sprintf("%s > %d", high, q.Start)
-	case search.LessOrEqual:
-		return fmt.Sprintf("%s < %d", low, q.End)
-	case search.StartsAfter:
-		return fmt.Sprintf("%s >= %d", low, q.End)
-	case search.EndsBefore:
-		return fmt.Sprintf("%s <= %d", high, q.Start)
-	}
-	near := q.Near(p.now)
-	return fmt.Sprintf("(%s < %d AND %s > %d)", low, near.End, high, near.Start)
-}
-
 // float writes a number so that it is read as the same.
 func float(f float64) string {
 	switch {
@@ -442,152 +406,4 @@ func float(f float64) string {
 		return "'-inf'::DOUBLE"
 	}
 	return strconv.FormatFloat(f, 'e', -1, 64) + "::DOUBLE"
-}
-
-// number is search.Prefix.MatchesNumber in SQL.
-func number(prefix search.Prefix, a search.Amount, low, high string) string {
-	switch prefix {
-	case search.Equal:
-		return fmt.Sprintf("(%s >= %s AND %s < %s AND %s < %s)", low, float(a.Low), low, float(a.High), high, float(a.High))
-	case search.NotEqual:
-		return fmt.Sprintf("(%s < %s OR %s >= %s)", low, float(a.Low), high, float(a.High))
-	case search.Greater:
-		return high + " > " + float(a.Exact)
-	case search.Less:
-		return low + " < " + float(a.Exact)
-	case search.GreaterOrEqual:
-		return high + " >= " + float(a.Exact)
-	case search.LessOrEqual:
-		return low + " <= " + float(a.Exact)
-	case search.StartsAfter:
-		return low + " > " + float(a.Exact)
-	case search.EndsBefore:
-		return high + " < " + float(a.Exact)
-	}
-	from, to := a.Near()
-	return fmt.Sprintf("(%s <= %s AND %s >= %s)", low, float(to), high, float(from))
-}
-
-// quantity compares in the unit that was asked for and, where that converts, in the base
-// unit: a row of the same unit matches either way.
-func (p *planner) quantity(v *Value) string {
-	plain := number(v.Prefix, v.Amount, "low", "high")
-	if v.Code == "" {
-		if !v.HasSystem {
-			return plain
-		}
-		return "(" + in("system", []uint64{p.hash.Text([]byte(v.System))}) + " AND " + plain + ")"
-	}
-	code := strconv.FormatUint(p.hash.Text([]byte(v.Code)), 10)
-	if !v.HasSystem { // number||code: the code or the unit as humans read it
-		return "((code = " + code + " OR unit = " + code + ") AND " + plain + ")"
-	}
-	same := fmt.Sprintf("(system = %d AND code = %s AND %s)", p.hash.Text([]byte(v.System)), code, plain)
-	if v.Base == "" {
-		return same
-	}
-	base := strconv.FormatUint(p.hash.Text([]byte(v.Base)), 10)
-	return "(CASE WHEN base = " + base + " THEN " + number(v.Prefix, v.In, "base_low", "base_high") + " ELSE " + same + " END)"
-}
-
-func (p *planner) references(values []Value) string {
-	var plain []uint64
-	var list []string
-	for i := range values {
-		for _, r := range values[i].References {
-			h := p.hash.Target(r)
-			if len(r.Version) == 0 {
-				plain = append(plain, h)
-				continue
-			}
-			list = append(list, fmt.Sprintf("(target = %d AND version = %d)", h, p.hash.Text(r.Version)))
-		}
-	}
-	if plain != nil {
-		list = append(list, in("target", plain))
-	}
-	return either(list)
-}
-
-func (p *planner) uris(l *Leaf) (string, error) {
-	var plain []uint64
-	var list, below []string
-	for i := range l.Values {
-		text := l.Values[i].Text
-		switch l.Modifier {
-		case ModifierBelow:
-			below = append(below, "(text >= "+searchdb.Quote(text)+" AND text < "+searchdb.Quote(text+last)+")")
-		case ModifierAbove:
-			for j := range len(text) {
-				if text[j] == '/' {
-					plain = append(plain, p.hash.Text([]byte(text[:j])), p.hash.Text([]byte(text[:j+1])))
-				}
-			}
-			plain = append(plain, p.hash.Text([]byte(text)))
-		default:
-			plain = append(plain, p.hash.Text([]byte(text)))
-			if c := search.CanonicalOf([]byte(text)); len(c.Version) > 0 {
-				list = append(list, fmt.Sprintf("(uri = %d AND version = %d)", p.hash.Text(c.URL), p.hash.Text(c.Version)))
-			}
-		}
-	}
-	if plain = slices.DeleteFunc(plain, func(h uint64) bool { return h == 0 }); len(plain) > 0 {
-		list = append(list, in("uri", plain))
-	}
-	if below != nil {
-		c, err := p.texts("uri", "value", below)
-		if err != nil {
-			return "", err
-		}
-		list = append(list, c)
-	}
-	return either(list), nil
-}
-
-// composite binds the components of a value: in one element, or in the resource.
-func (p *planner) composite(l *Leaf, x *search.Parameter, window string) (string, error) {
-	var sets []string
-	for i := range l.Values {
-		for j := range x.Bindings {
-			set, err := p.binding(&l.Values[i], &x.Bindings[j], window)
-			if err != nil {
-				return "", err
-			}
-			sets = append(sets, set)
-		}
-	}
-	return union(sets), nil
-}
-
-func (p *planner) binding(v *Value, b *search.Binding, window string) (string, error) {
-	var whole, parts []string
-	for i, terms := range b.Components {
-		columns, list := "addr", &whole
-		if b.Parts && !b.Whole[i] {
-			columns, list = "addr, part", &parts
-		}
-		var rows []string
-		for _, t := range terms {
-			r, err := p.rows(&Leaf{Values: v.Parts[i : i+1]}, t, search.Main, columns)
-			if err != nil {
-				return "", err
-			}
-			if columns != "addr" {
-				r += " AND part <> 0"
-			}
-			rows = append(rows, r+window)
-		}
-		*list = append(*list, strings.Join(rows, " UNION ALL "))
-	}
-	if len(parts) > 0 {
-		set := "SELECT addr FROM (" + parts[0] + ") WHERE true"
-		for _, s := range parts[1:] {
-			set += " AND (addr, part) IN (" + s + ")"
-		}
-		whole = append([]string{set}, whole...)
-	}
-	for i, s := range whole {
-		whole[i] = "SELECT addr FROM (" + s + ")"
-	}
-	return intersect(whole, nil), nil
 }

@@ -1,10 +1,9 @@
 package search_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
-	"net/url"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -14,13 +13,15 @@ import (
 	fhirsearch "github.com/fhirlake/fhirlake/fhir/search"
 	"github.com/fhirlake/fhirlake/server/bulk"
 	"github.com/fhirlake/fhirlake/server/search"
+	"github.com/fhirlake/fhirlake/server/search/query"
+	"github.com/fhirlake/fhirlake/server/search/searchtest"
 	"github.com/fhirlake/fhirlake/stages/validate"
 	"github.com/fhirlake/fhirlake/store/catalog"
 	"github.com/fhirlake/fhirlake/store/lake"
 	"github.com/fhirlake/fhirlake/store/root"
 )
 
-const base = "http://localhost:8080/datastore/x/r4"
+const base = searchtest.Base
 
 // store is a data store with its index.
 type store struct {
@@ -93,11 +94,11 @@ func (s *store) load(inputs ...string) {
 	s.t.Helper()
 	level := validate.Strict
 	if s.lenient {
-		level = validate.StructureOnly
+		level = validate.Minimal
 	}
 	res, err := bulk.Import(context.Background(), bulk.ImportOptions{
 		Root: s.root, Catalog: s.catalog, Datastore: s.data, Lake: s.lake, Inputs: inputs, SearchIndex: true, Memory: 256 << 20,
-		Level: level,
+		Level: level, Now: func() time.Time { return modelNow },
 	})
 	if err != nil {
 		s.t.Fatal(err)
@@ -107,75 +108,51 @@ func (s *store) load(inputs ...string) {
 	}
 }
 
-func params(t testing.TB, query string) (all []search.Param) {
-	t.Helper()
-	for part := range strings.SplitSeq(query, "&") {
-		if part == "" {
-			continue
-		}
-		name, value, _ := strings.Cut(part, "=")
-		name, err := url.QueryUnescape(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if value, err = url.QueryUnescape(value); err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, search.Param{Name: name, Value: value})
+// ask answers a search; next is the token of a further page.
+func (s *store) ask(r query.Request, next string) (*query.Query, *search.Page, error) {
+	s.t.Helper()
+	r.Strict, r.Bases, r.Now = true, []string{base}, modelNow
+	p := query.Parser{Parameters: fhirsearch.R4(), Features: search.Features}
+	q, err := p.Parse(r)
+	if err != nil {
+		return nil, nil, err
 	}
-	return all
+	scope := fmt.Sprint(r.Type, r.Compartment, r.Raw)
+	found, err := s.index.Search(context.Background(), q, search.Request{Scope: scope, Page: next})
+	return q, found, err
 }
 
-// search answers a query of a type.
-func (s *store) search(typ, query string) (*search.Page, error) {
+// search answers a query of a type; "&_page=token" at its end asks for a further page.
+func (s *store) search(typ, text string) (*search.Page, error) {
 	s.t.Helper()
-	q, err := search.Parse(search.Scope{
-		Table: fhirsearch.R4(), Type: r4.ResourceTypeByName([]byte(typ)), Base: base, Strict: true,
-	}, params(s.t, query))
-	if err != nil {
-		return nil, err
-	}
-	return s.index.Search(context.Background(), q, false)
+	text, next, _ := strings.Cut(text, "&_page=")
+	_, p, err := s.ask(query.Request{Type: r4.ResourceTypeByName([]byte(typ)), Raw: []string{text}}, next)
+	return p, err
 }
 
 // walk gives the ids of all pages of a query, in order, and how many pages there were.
-func (s *store) walk(typ, query string) (ids []string, pages int) {
+func (s *store) walk(typ, text string) (ids []string, pages int) {
 	s.t.Helper()
-	next := query
+	return s.walkAll(query.Request{Type: r4.ResourceTypeByName([]byte(typ)), Raw: []string{text}})
+}
+
+func (s *store) walkAll(r query.Request) (ids []string, pages int) {
+	s.t.Helper()
+	next := ""
 	for {
-		p, err := s.search(typ, next)
+		_, p, err := s.ask(r, next)
 		if err != nil {
-			s.t.Fatalf("%s?%s: %v", typ, next, err)
+			s.t.Fatalf("%v: %v", r.Raw, err)
 		}
 		pages++
 		for i := range p.Matches {
 			ids = append(ids, p.Matches[i].Type.String()+"/"+p.Matches[i].ID)
 		}
-		if p.Next == "" {
+		if next = p.Next; next == "" {
 			return ids, pages
 		}
-		next = query + "&_page=" + p.Next
 	}
 }
 
-// emptyStore is a data store without resources.
-func emptyStore(t testing.TB) *store { return newStore(t, nil) }
-
-// modelNow is the present of the model test.
-var modelNow = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-
-func modelClock() time.Time { return modelNow }
-
-func modelTime(micros int64) string {
-	return time.UnixMicro(micros).UTC().Format("2006-01-02T15:04:05Z")
-}
-
-// idOf finds the id of a resource whose text is like all of the corpus.
-func idOf(line []byte) string {
-	_, rest, ok := bytes.Cut(line, []byte(`"id":"`))
-	if !ok {
-		return ""
-	}
-	id, _, _ := bytes.Cut(rest, []byte(`"`))
-	return string(id)
-}
+// modelNow is the present of the searches.
+var modelNow = time.Date(2024, 6, 1, 12, 0, 0, 0, time.UTC)

@@ -99,13 +99,17 @@ func (h *Hasher) Resource(t r4.TypeID, id []byte) uint64 {
 	return binary.BigEndian.Uint64(sum[:])
 }
 
-// Target hashes what a reference points to: the identity of a resource of this data
-// store, or a URL. 0 is a reference that has neither.
-func (h *Hasher) Target(p search.ReferenceParts) uint64 {
-	if len(p.URL) == 0 && p.Type != 0 && len(p.ID) > 0 {
-		return h.Resource(p.Type, p.ID)
+// Target hashes what a reference points to: a resource, with base 0 when the reference
+// is relative and else the hash of what comes before Type/id in its URL; or a URL that
+// is of no resource. 0 is a reference that has neither.
+func (h *Hasher) Target(p search.ReferenceParts) (target, base uint64) {
+	if p.Type == 0 || len(p.ID) == 0 {
+		return h.Text(p.URL), 0
 	}
-	return h.Text(p.URL)
+	if n := len(p.Type.String()) + 1 + len(p.ID); len(p.URL) > n {
+		base = h.Text(p.URL[:len(p.URL)-n])
+	}
+	return h.Resource(p.Type, p.ID), base
 }
 
 // TypeNumber gives the number that rows have for a resource type: like that of a group

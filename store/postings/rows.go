@@ -58,8 +58,8 @@ type Quantity struct {
 // Reference is a row of search.Reference.
 type Reference struct {
 	value
-	Type            r4.TypeID
-	Target, Version uint64
+	Type                  r4.TypeID
+	Target, Base, Version uint64
 }
 
 // URI is a row of search.URI.
@@ -173,8 +173,8 @@ func (r *Rows) Add(h *Hasher, v *search.Values, place func(record int32) (Addres
 	for i := range v.References {
 		f := &v.References[i]
 		if x, ok := at(f.Row); ok {
-			target := h.Target(search.ReferenceParts{Type: f.Type, ID: v.Text(f.ID), URL: v.Text(f.URL)})
-			r.References = append(r.References, Reference{x, f.Type, target, h.Text(v.Text(f.Version))})
+			target, base := h.Target(search.ReferenceParts{Type: f.Type, ID: v.Text(f.ID), URL: v.Text(f.URL)})
+			r.References = append(r.References, Reference{x, f.Type, target, base, h.Text(v.Text(f.Version))})
 		}
 	}
 	for i := range v.URIs {
