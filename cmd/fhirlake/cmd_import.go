@@ -35,7 +35,7 @@ func (f *importFlags) register(c *cobra.Command) {
 	fs := c.Flags()
 	fs.StringVar(&f.validation, "validation", validate.Strict.String(), "strict: against R4 and the profiles that resources claim; structure-only: against R4; minimal: as strict, but faulty resources are stored, their issues beside them")
 	fs.StringVar(&f.nlp, "nlp", "off", "read the clinical notes: off")
-	fs.StringVar(&f.searchIndex, "search-index", "off", "build the search index: off")
+	fs.StringVar(&f.searchIndex, "search-index", "off", "on or off: put the resources into the search index; always on when all that the data store has is there already")
 	fs.IntVar(&f.workers, "workers", 0, "goroutines that parse and encode (0: one for each core)")
 	fs.Var(&f.memory, "memory", "memory that the process may use")
 	fs.StringVar(&f.report, "report", "", "folder for the report: what was taken and what was rejected, line by line")
@@ -47,13 +47,16 @@ func (f *importFlags) check() error {
 	if f.level, err = validate.ParseLevel(f.validation); err != nil {
 		return usageError("--validation: %w", err)
 	}
-	for _, o := range []struct{ name, value string }{{"nlp", f.nlp}, {"search-index", f.searchIndex}} {
-		switch o.value {
-		case "off":
-		case "on":
-			return usageError("--%s on is not available in this version; use off", o.name)
-		default:
+	for _, o := range []struct {
+		name, value string
+		there       bool
+	}{{"nlp", f.nlp, false}, {"search-index", f.searchIndex, true}} {
+		switch {
+		case o.value == "off":
+		case o.value != "on":
 			return usageError("--%s %q is neither on nor off", o.name, o.value)
+		case !o.there:
+			return usageError("--%s on is not available in this version; use off", o.name)
 		}
 	}
 	if f.workers < 0 {
@@ -103,7 +106,7 @@ func runImport(c *cobra.Command, g *globals, f *importFlags, inputs []string) er
 	limitMemory(int64(f.memory))
 	p := importParams{
 		Datastore: g.datastore, Inputs: inputs, Report: f.report,
-		Level: f.level, Workers: f.workers, Memory: int64(f.memory),
+		Level: f.level, SearchIndex: f.searchIndex == "on", Workers: f.workers, Memory: int64(f.memory),
 	}
 	var stdin io.Reader
 	if slices.Contains(inputs, "-") {
@@ -139,6 +142,8 @@ type importParams struct {
 	Level     validate.Level `json:"level"`
 	Workers   int            `json:"workers"`
 	Memory    int64          `json:"memory"`
+
+	SearchIndex bool `json:"searchIndex,omitempty"`
 }
 
 // importDone is the result of the job and of the process that ran it.
@@ -179,7 +184,7 @@ var importWork = work[importParams, importDone]{
 		res, err := bulk.Import(ctx, bulk.ImportOptions{
 			Root: l.root, Catalog: l.catalog, Datastore: d, Lake: beside,
 			Inputs: p.Inputs, Stdin: s.stdin, Report: p.Report,
-			Level:   p.Level,
+			Level: p.Level, SearchIndex: p.SearchIndex,
 			Workers: p.Workers, Memory: p.Memory / 4, Monitor: monitor,
 		})
 		if err != nil {

@@ -20,14 +20,17 @@ type indexing struct {
 	sink   *searchindex.Sink
 }
 
-// newIndexing makes what a job adds; name is that of the index file. Building takes half
-// of the job's memory, which its batches no longer need then.
+// minBuild is the least memory that DuckDB sorts with.
+const minBuild = 128 << 20
+
+// newIndexing makes what a job adds; name is that of the index file. memory is what may be in
+// flight in the job: building takes as much, when nothing is in flight any more.
 func newIndexing(dir, name string, secret []byte, workers int, memory int64) (x indexing, err error) {
 	x.sink, err = searchindex.New(searchindex.Options{
 		Dir: dir, Name: name, Secret: secret,
 		Values: func(b *pipeline.Batch) *search.Values { return pipeline.SearchValues.Of(b) },
 		Build: func(ctx context.Context, runs []*postings.Run, path, tempDir string) error {
-			return searchdb.Build(ctx, runs, searchdb.BuildOptions{Path: path, TempDir: tempDir, Threads: workers, Memory: memory / 2})
+			return searchdb.Build(ctx, runs, searchdb.BuildOptions{Path: path, TempDir: tempDir, Threads: workers, Memory: max(memory, minBuild)})
 		},
 	})
 	if err != nil {

@@ -95,6 +95,9 @@ func (c *call) run() (*reply, error) {
 		}
 		return nil, outcome.Faultf(kind, "'%s' is no valid id: 1 to 64 letters, digits, '-' and '.'", clip(c.id))
 	}
+	if c.ds.options.Search != nil && c.isSearch() {
+		return c.search()
+	}
 	get := c.method == http.MethodGet || c.method == http.MethodHead
 	switch c.kind {
 	case targetMetadata:

@@ -171,6 +171,7 @@ func (x *exchange) readBody(c *call) ([]byte, error) {
 	media := mediaType(content)
 	switch {
 	case isJSON(media), media == "", native:
+	case c.kind == targetSearch && media == "application/x-www-form-urlencoded":
 	case r.Method == http.MethodPatch && media == capability.JSONPatch:
 	case r.Method == http.MethodPatch:
 		x.w.Header().Set("Accept-Patch", capability.JSONPatch+", "+capability.FHIRJSON)

@@ -12,6 +12,7 @@ import (
 type target struct {
 	kind      targetKind
 	typ       r4.TypeID
+	member    r4.TypeID // of targetCompartment, the type that is searched; 0 for all
 	id        string
 	version   string // as it is written
 	operation string // without the dollar sign
@@ -114,7 +115,7 @@ func readTarget(path string) (t target, err error) {
 	case strings.HasPrefix(third, "$") && !more:
 		t.kind, t.operation = targetOperation, third[1:]
 	case !more && (third == "*" || r4.ResourceTypeByName([]byte(third)) != 0):
-		t.kind = targetCompartment
+		t.kind, t.member = targetCompartment, r4.ResourceTypeByName([]byte(third))
 	default:
 		return target{}, outcome.Faultf(outcome.NotFound, "there is nothing at '%s'", clip(path))
 	}

@@ -1,8 +1,8 @@
 package postings
 
 import (
-	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"slices"
@@ -39,13 +39,13 @@ const runGroup = 16 << 10
 
 // WriteRun writes rows to files whose names begin with base; it changes their order.
 func WriteRun(base string, r *Rows) (*Run, error) {
-	byGroup(r.Tokens, func(x *Token) search.GroupID { return x.Group })
-	byGroup(r.Strings, func(x *String) search.GroupID { return x.Group })
-	byGroup(r.Dates, func(x *Date) search.GroupID { return x.Group })
-	byGroup(r.Numbers, func(x *Number) search.GroupID { return x.Group })
-	byGroup(r.Quantities, func(x *Quantity) search.GroupID { return x.Group })
-	byGroup(r.References, func(x *Reference) search.GroupID { return x.Group })
-	byGroup(r.URIs, func(x *URI) search.GroupID { return x.Group })
+	r.Tokens = byGroup(r.Tokens, func(x *Token) search.GroupID { return x.Group })
+	r.Strings = byGroup(r.Strings, func(x *String) search.GroupID { return x.Group })
+	r.Dates = byGroup(r.Dates, func(x *Date) search.GroupID { return x.Group })
+	r.Numbers = byGroup(r.Numbers, func(x *Number) search.GroupID { return x.Group })
+	r.Quantities = byGroup(r.Quantities, func(x *Quantity) search.GroupID { return x.Group })
+	r.References = byGroup(r.References, func(x *Reference) search.GroupID { return x.Group })
+	r.URIs = byGroup(r.URIs, func(x *URI) search.GroupID { return x.Group })
 	run := &Run{base: base, Rows: map[string]int64{}, Groups: map[string]map[search.GroupID]int64{}}
 	for _, t := range Tables {
 		n := t.Rows(r)
@@ -64,8 +64,30 @@ func WriteRun(base string, r *Rows) (*Run, error) {
 	return run, nil
 }
 
-func byGroup[T any](rows []T, group func(*T) search.GroupID) {
-	slices.SortFunc(rows, func(a, b T) int { return cmp.Compare(group(&a), group(&b)) })
+// byGroup gives the rows ordered by their groups. It counts instead of comparing: there
+// are a few hundred groups, and comparing took a third of what an index costs before it
+// is built.
+func byGroup[T any](rows []T, group func(*T) search.GroupID) []T {
+	if len(rows) == 0 {
+		return rows
+	}
+	next := map[search.GroupID]int{} // how many rows a group has, then where its next one goes
+	for i := range rows {
+		next[group(&rows[i])]++
+	}
+	at := 0
+	for _, g := range slices.Sorted(maps.Keys(next)) {
+		n := next[g]
+		next[g] = at
+		at += n
+	}
+	sorted := make([]T, len(rows), cap(rows))
+	for i := range rows {
+		g := group(&rows[i])
+		sorted[next[g]] = rows[i]
+		next[g]++
+	}
+	return sorted
 }
 
 func (t *Table) groups(r *Rows, n int) map[search.GroupID]int64 {
