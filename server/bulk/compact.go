@@ -33,6 +33,10 @@ type CompactOptions struct {
 	Erase     []Resource // removed with all versions
 	Kept      int64      // of the last result with All; see [compact.Options]
 
+	// SearchIndex keeps the search index of a data store whole that was empty, too. Where
+	// all that there is is in the index, what is written anew comes into it in any case.
+	SearchIndex bool
+
 	Workers int              // 0: GOMAXPROCS
 	Memory  int64            // bytes for what is in flight; 0: the pipeline's default
 	Now     func() time.Time // nil: time.Now
@@ -244,7 +248,7 @@ func (c *compaction) write(ctx context.Context, plan *compact.Plan, res *Compact
 	columns := parquet.New(builder, parquet.Options{})
 	log := rawlog.New(builder)
 	var searched indexing
-	if len(c.base.Unindexed(postings.Version)) == 0 { // it stays all indexed; the empty state is
+	if isIndexed(c.base) || c.SearchIndex && len(c.base.Unindexed(postings.Version)) == 0 {
 		if searched, err = newIndexing(store.Dir(), fmt.Sprintf("%d-%s", number, c.NewID()), c.Lake.Secret(), c.Workers, c.Memory); err != nil {
 			return errors.Join(err, src.Close())
 		}

@@ -51,7 +51,7 @@ func (s *store) ids(typ, query string) []string {
 // compact folds what was written into the snapshot.
 func (s *store) compact() {
 	s.t.Helper()
-	if _, err := bulk.Compact(s.t.Context(), bulk.CompactOptions{Lake: s.lake, Whole: true}); err != nil {
+	if _, err := bulk.Compact(s.t.Context(), bulk.CompactOptions{Lake: s.lake, Whole: true, SearchIndex: true}); err != nil {
 		s.t.Fatal(err)
 	}
 }
