@@ -193,3 +193,34 @@ func (m *model) expectNoLeftovers() {
 		m.t.Errorf("left are %v, %v", left, err)
 	}
 }
+
+// TestTheIndexDoesNotGrowByBeingMerged merges the same versions many times: an entry takes
+// no more bytes for it.
+func TestTheIndexDoesNotGrowByBeingMerged(t *testing.T) {
+	m := newModel(t, 8)
+	for range 400 {
+		m.write()
+	}
+	var first float64
+	for n := range 25 {
+		m.now = m.now.Add(time.Second)
+		for range 3 {
+			m.write()
+		}
+		m.compactWith(CompactOptions{Whole: true})
+		man, release, err := m.f.store.Current()
+		if err != nil {
+			t.Fatal(err)
+		}
+		release()
+		layer := man.Layers[0]
+		perEntry := float64(layer.IDs.Bytes) / float64(layer.Entries)
+		if n == 0 {
+			first = perEntry
+		}
+		if perEntry > first+2 { // a wider field for time and one for rows
+			t.Fatalf("%.1f bytes an entry after %d merges, %.1f after one", perEntry, n+1, first)
+		}
+	}
+	m.check()
+}

@@ -122,3 +122,54 @@ func TestAMergeOfSomeLayers(t *testing.T) {
 		t.Errorf("%d layers in both parts, want 5", n)
 	}
 }
+
+// TestALayerWithoutAFilter is one of so many entries that it has none: lookups and merges
+// find in it what they find in one that has.
+func TestALayerWithoutAFilter(t *testing.T) {
+	dir := t.TempDir()
+	es := testEntries(500)
+	bounds := boundsOf(es)
+	bounds.Entries = 8*idMaxFilter/idFilterBits + 1000
+	var f File
+	w, err := CreateIDs(dir, "index/large.ids", bounds, &f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range es {
+		if err := w.Add(&es[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	newer := es[7]
+	newer.Version++
+	m := &Manifest{Layers: []Layer{{IDs: f}, {IDs: writeIDs(t, dir, "index/small.ids", []Entry{newer})}}}
+	x, err := OpenIndex(dir, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	if n := len(x.layers[1].filter); n > 0 {
+		t.Fatalf("the layer has a filter of %d bytes: the test is of none", n)
+	}
+	lookup := x.NewLookup()
+	merge, err := x.Merge()
+	all := read(t, merge, err)
+	if len(all) != len(es)+1 {
+		t.Fatalf("%d versions in the merge, want %d", len(all), len(es)+1)
+	}
+	for i := range es {
+		want := es[i]
+		if i == 7 {
+			want = newer
+		}
+		if got, ok, err := lookup.One(es[i].Key); err != nil || !ok || got != want {
+			t.Fatalf("%x: %+v %v %v", es[i].Key, got, ok, err)
+		}
+		if _, ok, err := lookup.One(Key{es[i].Key[0], es[i].Key[1] + 1}); err != nil || ok {
+			t.Fatalf("a key that is not there: %v %v", ok, err)
+		}
+	}
+}
