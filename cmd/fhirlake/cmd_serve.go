@@ -26,6 +26,7 @@ import (
 	"github.com/fhirlake/fhirlake/server/metrics"
 	"github.com/fhirlake/fhirlake/server/owner"
 	"github.com/fhirlake/fhirlake/server/rest"
+	"github.com/fhirlake/fhirlake/server/search"
 	"github.com/fhirlake/fhirlake/server/sql"
 	"github.com/fhirlake/fhirlake/store/root"
 )
@@ -50,9 +51,8 @@ func newServeCommand(g *globals) *cobra.Command {
 		Use:   "serve",
 		Short: "Own the root and serve it",
 		Long: `Serve owns the root and answers FHIR REST under /datastore/<id>/r4/, health under
-/healthz and /readyz, and metrics under /metrics. Search is not answered in this
-version. Commands on the same root go on working: what must be done by the owner
-they send to the server.
+/healthz and /readyz, and metrics under /metrics. Commands on the same root go on
+working: what must be done by the owner they send to the server.
 
 There is no authentication in this version, so serve listens on the loopback; any
 other address needs --without-authentication, and something before it that says
@@ -144,8 +144,10 @@ const threadsPerCore = 3
 
 // SQL takes a share of the memory for the queries of one state, and runs so many at once.
 const (
-	sqlShare   = 4
-	sqlQueries = 4
+	sqlShare = 4
+	// searchShare is that of the search index of a data store.
+	searchShare = 4
+	sqlQueries  = 4
 )
 
 func runServe(c *cobra.Command, g *globals, f *serveFlags) error {
@@ -232,7 +234,7 @@ func (s *serving) run(ctx context.Context, l net.Listener, out io.Writer, g *glo
 			TempDir: s.lake.root.TempDir, Memory: int64(s.flags.memory) / sqlShare, Threads: cores, Workers: cores,
 		},
 	})
-	fhir := datastores.NewFHIR(s.lake.stores, s.lake.compactor)
+	fhir := datastores.NewFHIR(s.lake.stores, s.lake.compactor, search.Options{Memory: int64(s.flags.memory) / searchShare, Threads: cores})
 	s.lake.profilesChanged = fhir.ProfilesChanged
 	interactions := rest.New(rest.Options{
 		DataStore: fhir.DataStore, BaseURL: s.flags.baseURL, Version: version, Log: s.log, PerClient: s.flags.perClient,

@@ -41,6 +41,8 @@ type store struct {
 	once sync.Once
 	lake *lake.Lake
 	err  error
+
+	search *searcher // guarded by Set.mu; nil: nobody asked for it
 }
 
 // New makes a set of a root that this process owns. Nothing is opened. The options are
@@ -242,5 +244,24 @@ func (st *store) close() error {
 	if st.err != nil {
 		return nil
 	}
-	return st.lake.Close()
+	var err error
+	if st.search != nil { // it reads the lake
+		err = st.search.close()
+	}
+	return errors.Join(err, st.lake.Close())
+}
+
+// searcher gives the one searcher of an open lake, which make makes. It is closed with
+// the lake.
+func (s *Set) searcher(id string, l *lake.Lake, make func() *searcher) (*searcher, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.open[id]
+	if st == nil || st.lake != l {
+		return nil, ErrClosed
+	}
+	if st.search == nil {
+		st.search = make()
+	}
+	return st.search, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/server/rest"
+	"github.com/fhirlake/fhirlake/server/search"
 	"github.com/fhirlake/fhirlake/stages/validate/profiles"
 	"github.com/fhirlake/fhirlake/store/catalog"
 	"github.com/fhirlake/fhirlake/store/lake"
@@ -20,6 +21,7 @@ import (
 type FHIR struct {
 	set     *Set
 	compact *Compactor
+	search  search.Options // Lake and Secret are each data store's own
 
 	mu       sync.RWMutex
 	profiles *profiles.Set     // nil: to be read
@@ -33,9 +35,10 @@ type served struct {
 	store *rest.DataStore
 }
 
-// NewFHIR serves the data stores of a set. The compactor erases resources.
-func NewFHIR(s *Set, c *Compactor) *FHIR {
-	return &FHIR{set: s, compact: c, served: map[string]served{}}
+// NewFHIR serves the data stores of a set. The compactor erases resources. The options
+// are for the search index of each; TempDir is made.
+func NewFHIR(s *Set, c *Compactor, o search.Options) *FHIR {
+	return &FHIR{set: s, compact: c, search: o, served: map[string]served{}}
 }
 
 // eraser is a lake that can erase.
@@ -98,7 +101,15 @@ func (f *FHIR) serve(id string, l *lake.Lake) (*rest.DataStore, error) {
 		}
 		f.profiles = profiles.NewSet(known)
 	}
-	store, err := rest.NewDataStore(rest.DataStoreOptions{Store: eraser{l, id, f.compact}, Secret: secret, Profiles: f.profiles})
+	index, err := f.set.searcher(id, l, func() *searcher {
+		o := f.search
+		o.Lake, o.Secret = l, secret
+		return newSearcher(o, f.set.root.TempDir)
+	})
+	if err != nil {
+		return nil, err
+	}
+	store, err := rest.NewDataStore(rest.DataStoreOptions{Store: eraser{l, id, f.compact}, Search: index, Secret: secret, Profiles: f.profiles})
 	if err != nil {
 		return nil, err
 	}

@@ -7,12 +7,13 @@ import (
 
 	"github.com/fhirlake/fhirlake/server/datastores"
 	"github.com/fhirlake/fhirlake/server/rest"
+	"github.com/fhirlake/fhirlake/server/search"
 )
 
 func TestFHIR(t *testing.T) {
 	s, c := newSet(t)
 	id := create(t, c, "served")
-	f := datastores.NewFHIR(s, datastores.NewCompactor(s, datastores.CompactorOptions{}))
+	f := datastores.NewFHIR(s, datastores.NewCompactor(s, datastores.CompactorOptions{}), search.Options{Threads: 1})
 	first, err := f.DataStore(id)
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/server/rest/bundle"
 	"github.com/fhirlake/fhirlake/server/rest/capability"
+	"github.com/fhirlake/fhirlake/store/lake"
 )
 
 // item is an entry of a Bundle on its way.
@@ -25,8 +27,13 @@ type item struct {
 	source *bundle.Entry
 	phase  int
 	x      *change // of a write of a transaction
-	out    *reply
-	err    error // in place of out
+
+	of   criteria       // of a conditional write of a transaction
+	one  *lake.Resource // that they find; nil: none
+	done bool           // it has nothing to write
+
+	out *reply
+	err error // in place of out
 }
 
 // The phases of a Bundle: entries are done by their method, in this order (FHIR R4,
@@ -108,7 +115,7 @@ func wrapperIssues(issues []fhir.Issue, parsed bool) (wrong []fhir.Issue) {
 // read makes the call of an entry of the Bundle of c.
 func (it *item) read(c *call, t *fhir.Tree) error {
 	e := it.source
-	it.call = call{ctx: c.ctx, h: c.h, ds: c.ds, base: c.base, method: e.Method, header: http.Header{}, prefer: c.prefer, entry: true}
+	it.call = call{ctx: c.ctx, h: c.h, ds: c.ds, datastore: c.datastore, base: c.base, method: e.Method, header: http.Header{}, prefer: c.prefer, entry: true}
 	it.call.prefer.minimal = !c.prefer.representation && !c.prefer.outcome
 	at := bundle.Path(it.index)
 	var ok bool
@@ -119,7 +126,7 @@ func (it *item) read(c *call, t *fhir.Tree) error {
 		return outcome.Faultf(outcome.Malformed, "the request has no URL").At(at + ".request.url")
 	}
 	var err error
-	if it.target, it.query, err = readURL(e.URL, c.base); err != nil {
+	if it.target, it.raw, it.query, err = readURL(e.URL, c.base); err != nil {
 		return err
 	}
 	if it.kind == targetLater {
@@ -321,13 +328,9 @@ func (it *item) append(dst []byte) []byte {
 	return append(dst, `}}`...)
 }
 
-// idOf gives the id of the resource of a reply: that of the URL, or the new one.
-func (it *item) idOf(out *reply) string {
-	if it.id != "" || out.location == "" {
-		return it.id
-	}
-	return strings.Split(out.location, "/")[1]
-}
+// idOf gives the id of the resource of a reply: that of the URL, or the one that was
+// written.
+func (it *item) idOf(out *reply) string { return cmp.Or(it.id, out.id) }
 
 // entryFault says where in the Bundle a fault is.
 func (it *item) entryFault(err error) error {

@@ -26,6 +26,8 @@ type call struct {
 	method    string
 	target
 	query  url.Values
+	raw    string      // query as it stands
+	form   string      // that was posted to _search
 	header http.Header // of the request; of an entry, what stands for it
 	body   []byte
 	prefer prefer
@@ -38,6 +40,7 @@ type call struct {
 // reply is what a call comes to. The zero values of members mean: no such header.
 type reply struct {
 	status   int
+	id       string // of what was written; "" when the call has it
 	version  uint32 // ETag
 	updated  int64  // Last-Modified, UTC microseconds
 	location string // Type/id/_history/version, relative to the base
@@ -95,9 +98,6 @@ func (c *call) run() (*reply, error) {
 		}
 		return nil, outcome.Faultf(kind, "'%s' is no valid id: 1 to 64 letters, digits, '-' and '.'", clip(c.id))
 	}
-	if c.ds.options.Search != nil && c.isSearch() {
-		return c.search()
-	}
 	get := c.method == http.MethodGet || c.method == http.MethodHead
 	switch c.kind {
 	case targetMetadata:
@@ -115,8 +115,15 @@ func (c *call) run() (*reply, error) {
 			return c.bundle()
 		}
 	case targetType:
-		if !get {
+		switch c.method {
+		case http.MethodPost:
 			return c.create()
+		case http.MethodPut:
+			return c.conditionalUpdate()
+		case http.MethodPatch:
+			return c.conditionalPatch()
+		case http.MethodDelete:
+			return c.conditionalDelete()
 		}
 	case targetInstance:
 		switch c.method {
@@ -129,12 +136,16 @@ func (c *call) run() (*reply, error) {
 		}
 		return c.read()
 	}
-	return nil, outcome.Faultf(outcome.NotSupported, "search is not there yet")
+	return c.search()
 }
 
 // interactions are those of methods and targets that depend on the type.
 var interactions = map[targetKind]map[string]capability.Interaction{
-	targetType: {http.MethodPost: capability.Create},
+	targetType: {
+		http.MethodPost: capability.Create, http.MethodGet: capability.SearchType, http.MethodHead: capability.SearchType,
+		http.MethodPut: capability.Update, http.MethodPatch: capability.Patch, http.MethodDelete: capability.Delete,
+	},
+	targetSearch: {http.MethodPost: capability.SearchType},
 	targetInstance: {
 		http.MethodGet: capability.Read, http.MethodHead: capability.Read, http.MethodPut: capability.Update,
 		http.MethodPatch: capability.Patch, http.MethodDelete: capability.Delete,
@@ -162,9 +173,6 @@ func (c *call) allowed() error {
 	}
 	if methods != nil && set == 0 {
 		return outcome.Faultf(outcome.NotFound, "%s is not stored", c.typ)
-	}
-	if conditional := (c.method == http.MethodPut || c.method == http.MethodDelete || c.method == http.MethodPatch) && c.kind == targetType; conditional {
-		return outcome.Faultf(outcome.NotSupported, "conditional %s is not there yet: it comes with search", c.method)
 	}
 	allow := c.allow()
 	if slices.Contains(allow, c.method) {

@@ -39,7 +39,7 @@ type DataStoreOptions struct {
 	Store    Store
 	Secret   []byte            // key of its hashes, 32 bytes: that of the store
 	Profiles validate.Profiles // nil: none is known
-	Search   Searcher          // nil: searches are answered with 501
+	Search   Searcher          // nil: what needs it is answered with 501
 	Always   []string          // canonical URLs of profiles that every resource must keep to
 }
 

@@ -68,7 +68,8 @@ func (x *exchange) end() {
 }
 
 func parseQuery(raw string) (url.Values, error) {
-	q, err := url.ParseQuery(raw)
+	// A semicolon divides nothing: it may be in a value.
+	q, err := url.ParseQuery(strings.ReplaceAll(raw, ";", "%3B"))
 	if err != nil {
 		return nil, outcome.Faultf(outcome.Malformed, "the query of the URL cannot be read: check its percent signs")
 	}
@@ -170,8 +171,11 @@ func (x *exchange) readBody(c *call) ([]byte, error) {
 	content := joined(r.Header, "Content-Type")
 	media := mediaType(content)
 	switch {
+	case c.kind == targetSearch:
+		if media != "" && media != formType {
+			return nil, outcome.Faultf(outcome.Unsupported, "a body of type '%s' is not known; expected %s", clip(media), formType)
+		}
 	case isJSON(media), media == "", native:
-	case c.kind == targetSearch && media == "application/x-www-form-urlencoded":
 	case r.Method == http.MethodPatch && media == capability.JSONPatch:
 	case r.Method == http.MethodPatch:
 		x.w.Header().Set("Accept-Patch", capability.JSONPatch+", "+capability.FHIRJSON)
@@ -195,6 +199,26 @@ func (x *exchange) readBody(c *call) ([]byte, error) {
 		x.body, x.out = x.out, x.body
 	}
 	return x.body, nil
+}
+
+// formType is the media type of what is posted to _search.
+const formType = "application/x-www-form-urlencoded"
+
+// readForm takes the body as more parameters (FHIR R4, 3.1.0.11.1: those of the URL and
+// of the form count together).
+func (x *exchange) readForm(c *call) error {
+	c.form, c.body = string(c.body), nil
+	form, err := parseQuery(c.form)
+	if err != nil {
+		return err
+	}
+	if c.query == nil {
+		c.query = url.Values{}
+	}
+	for name, values := range form {
+		c.query[name] = append(c.query[name], values...)
+	}
+	return x.negotiate(c.typ, c.query)
 }
 
 var (

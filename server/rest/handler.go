@@ -51,6 +51,8 @@ type Handler struct {
 	desk   *desk
 	bodies atomic.Int64 // bytes in memory
 
+	conditions locks // of the criteria of conditional writes
+
 	mu      sync.Mutex
 	clients map[string]int // requests at work, by address
 }
@@ -197,6 +199,7 @@ func (x *exchange) readCall(ctx context.Context) error {
 		if c.query, err = parseQuery(r.URL.RawQuery); err != nil {
 			return err
 		}
+		c.raw = r.URL.RawQuery
 	}
 	c.prefer = readPrefer(r.Header)
 	if err := x.negotiate(c.typ, c.query); err != nil {
@@ -209,6 +212,9 @@ func (x *exchange) readCall(ctx context.Context) error {
 	case http.MethodPost, http.MethodPut, http.MethodPatch:
 		if c.body, err = x.readBody(c); err != nil {
 			return err
+		}
+		if c.kind == targetSearch {
+			return x.readForm(c)
 		}
 	}
 	return nil
@@ -238,7 +244,7 @@ func (c *call) metadata() (*reply, error) {
 		return nil, outcome.Faultf(outcome.Malformed, "parameter mode: '%s' is none of full, normative, terminology", clip(mode))
 	}
 	return &reply{status: http.StatusOK, resource: true, json: capability.Statement(capability.Server{
-		Version: c.h.o.Version, Base: c.base, Date: c.h.since, Erase: c.ds.eraser != nil,
+		Version: c.h.o.Version, Base: c.base, Date: c.h.since, Erase: c.ds.eraser != nil, Search: c.ds.options.Search != nil,
 	})}, nil
 }
 

@@ -45,11 +45,9 @@ const pageParameter = "_page"
 func (c *call) historyQuery() (q lake.HistoryQuery, err error) {
 	q = lake.HistoryQuery{Type: c.typ, ID: c.id, Count: capability.DefaultCount, After: lake.Token(c.query.Get(pageParameter))}
 	if text := c.query.Get("_count"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 {
-			return q, outcome.Faultf(outcome.Malformed, "parameter _count: '%s' is no number of 1 or more", clip(text))
+		if q.Count, err = countOf(text, capability.MaxCount); err != nil {
+			return q, err
 		}
-		q.Count = min(n, capability.MaxCount)
 	}
 	if text := c.query.Get("_since"); text != "" {
 		v, ok := temporal.Parse(temporal.DateTime, []byte(text))
@@ -66,6 +64,15 @@ func (c *call) historyQuery() (q lake.HistoryQuery, err error) {
 		q.At.From, q.At.To = v.Bounds()
 	}
 	return q, nil
+}
+
+// countOf reads _count, of which the most is taken when it is greater.
+func countOf(text string, most int) (int, error) {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		return 0, outcome.Faultf(outcome.Malformed, "parameter _count: '%s' is no number of 1 or more", clip(text))
+	}
+	return min(n, most), nil
 }
 
 // writeHistory writes the Bundle of one page. Its links come last: the next page is

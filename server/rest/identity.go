@@ -68,6 +68,16 @@ func appendWithID(dst, text []byte, id string) []byte {
 	return append(dst, text[first:]...)
 }
 
+// idIn gives the id that the text of a resource has, "" for none.
+func idIn(text []byte) (id string) {
+	eachMember(text, func(key []byte, from, to int) {
+		if id == "" && keyIsID(key) && to-from >= 2 && text[from] == '"' {
+			id = string(fhir.AppendUnescaped(nil, text[from+1:to-1]))
+		}
+	})
+	return id
+}
+
 func keyIsID(key []byte) bool {
 	if bytes.IndexByte(key, '\\') >= 0 {
 		key = fhir.AppendUnescaped(nil, key)

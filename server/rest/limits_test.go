@@ -314,7 +314,7 @@ func TestOverHTTP(t *testing.T) {
 		return res, string(b)
 	}
 	for path, status := range map[string]int{
-		"/datastore/ds/r4": 501, "/datastore/ds/r4/": 501, "/datastore/ds/r4/metadata": 200, "/datastore/ds/r4/metadata/": 200,
+		"/datastore/ds/r4": 200, "/datastore/ds/r4/": 200, "/datastore/ds/r4/metadata": 200, "/datastore/ds/r4/metadata/": 200,
 		"/datastore/no/r4/metadata": 404, "/datastore/ds/r5/metadata": 404, "/datastore/ds": 404, "/": 404,
 		"/datastore/ds//r4/metadata": 404, "/datastore/ds/r4/../r4/metadata": 404,
 	} {

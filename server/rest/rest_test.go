@@ -1,12 +1,14 @@
 package rest_test
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -16,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/fhirlake/fhirlake/server/rest"
+	"github.com/fhirlake/fhirlake/server/search"
 	"github.com/fhirlake/fhirlake/store/delta"
 	"github.com/fhirlake/fhirlake/store/lake"
 )
@@ -29,6 +32,7 @@ var secret = []byte(strings.Repeat("k", 32))
 type server struct {
 	handler http.Handler
 	lake    *lake.Lake
+	next    string // token of the last link next
 	clock   atomic.Int64
 	ids     atomic.Int64
 }
@@ -49,14 +53,28 @@ func newServer(t testing.TB, change func(*rest.Options)) *server {
 		}
 	})
 	s.lake = l
-	s.handler = serverOf(t, l, &s.ids, change)
+	index, err := search.Open(context.Background(), search.Options{Lake: l, Secret: secret, Threads: 1, Now: func() time.Time { return time.Unix(1767225600+s.clock.Load(), 0) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := index.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	s.handler = handlerOf(t, rest.DataStoreOptions{Store: l, Search: index, Secret: secret}, &s.ids, change)
 	return s
 }
 
-// serverOf is a handler over any store.
+// serverOf is a handler over any store, which is not searched.
 func serverOf(t testing.TB, store rest.Store, ids *atomic.Int64, change func(*rest.Options)) http.Handler {
 	t.Helper()
-	ds, err := rest.NewDataStore(rest.DataStoreOptions{Store: store, Secret: secret})
+	return handlerOf(t, rest.DataStoreOptions{Store: store, Secret: secret}, ids, change)
+}
+
+func handlerOf(t testing.TB, data rest.DataStoreOptions, ids *atomic.Int64, change func(*rest.Options)) http.Handler {
+	t.Helper()
+	ds, err := rest.NewDataStore(data)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,5 +180,16 @@ func (s *server) exchange(t *testing.T, request string) string {
 	if !ok {
 		t.Fatalf("%q is no request", lines[0])
 	}
-	return shown(s.do(t, method, path, body, lines[1:]...))
+	answer := s.do(t, method, strings.ReplaceAll(path, "TOKEN", s.next), body, lines[1:]...)
+	text := shown(answer)
+	// Tokens differ from run to run. The last one of a link next is TOKEN in a request.
+	if m := nextToken.FindStringSubmatch(text); m != nil {
+		s.next = m[1]
+	}
+	return pageToken.ReplaceAllString(text, "_page=TOKEN")
 }
+
+var (
+	pageToken = regexp.MustCompile(`_page=[\w-]{60,}`)
+	nextToken = regexp.MustCompile(`"next",\s*"url":\s*"[^"]*_page=([\w-]{60,})`)
+)

@@ -2,143 +2,197 @@ package rest
 
 import (
 	"context"
+	"errors"
 	"net/http"
-	"net/url"
-	"slices"
 	"strconv"
 
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/outcome"
-	fhirsearch "github.com/fhirlake/fhirlake/fhir/search"
+	"github.com/fhirlake/fhirlake/server/rest/capability"
 	"github.com/fhirlake/fhirlake/server/search"
 	"github.com/fhirlake/fhirlake/server/search/query"
 	"github.com/fhirlake/fhirlake/store/lake"
 )
 
-// A Searcher finds resources. It is safe for concurrent use.
+// A Searcher finds the current resources of a data store. A search sees all that was
+// committed before it began, unless it is asked to be eventual. The error is an
+// *outcome.Fault where the request is at fault. It is safe for concurrent use.
 type Searcher interface {
 	Search(ctx context.Context, q *query.Query, r search.Request) (*search.Page, error)
 }
 
 var _ Searcher = (*search.Index)(nil)
 
-// searches reads the searches of R4.
-var searches = query.Parser{Parameters: fhirsearch.R4(), Features: search.Features}
-
 // explainParameter asks for the plan of a search.
 const explainParameter = "_explain"
 
 // search answers a search of a type, of all types or in a compartment (FHIR R4,
-// 3.1.0.11): by GET, or by POST with a form.
+// 3.1.0.11), by GET or by POST of a form.
 func (c *call) search() (*reply, error) {
-	params := url.Values{}
-	for name, values := range c.query {
-		params[name] = slices.Clone(values)
+	if c.entry && c.kind == targetSearch {
+		return nil, outcome.Faultf(outcome.NotSupported, "a search that is posted is not processed in a Bundle; use GET")
 	}
-	if c.kind == targetSearch {
-		form, err := parseQuery(string(c.body))
-		if err != nil {
-			return nil, err
-		}
-		for name, values := range form {
-			params[name] = append(params[name], values...)
-		}
+	p := query.Request{Type: c.typ}
+	if c.kind == targetCompartment {
+		p.Type, p.Compartment = c.member, &query.Compartment{Type: c.typ, ID: c.id}
 	}
-	cut, err := readSubset(params)
+	q, err := c.readSearch(p)
 	if err != nil {
 		return nil, err
 	}
-	r := search.Request{
-		Page: params.Get(pageParameter), Explain: params.Get(explainParameter) == "true",
-		Eventual: c.header.Get("X-Amz-Fhir-History-Consistency-Level") == "eventual",
-	}
-	params.Del(pageParameter)
-	ask := query.Request{
-		Type: c.typ, Raw: []string{params.Encode()}, Strict: c.prefer.strict, Bases: []string{c.base + "/"}, Now: c.h.o.Now(),
-		Known: []string{explainParameter},
-	}
-	path := ""
-	switch {
-	case c.kind == targetCompartment:
-		ask.Compartment = &query.Compartment{Type: c.typ, ID: c.id}
-		ask.Type = c.member
-		path = "/" + c.typ.String() + "/" + c.id + "/*"
-		if c.member != 0 {
-			path = "/" + c.typ.String() + "/" + c.id + "/" + c.member.String()
-		}
-	case c.typ != 0:
-		path = "/" + c.typ.String()
-	}
-	q, err := searches.Parse(ask)
-	if err != nil {
-		return nil, err
-	}
-	r.Scope = c.base + path + "?" + q.Self()
-	page, err := c.ds.options.Search.Search(c.ctx, q, r)
-	if err != nil {
-		return nil, err
-	}
-	body, err := c.appendPage(nil, q, &r, page, &cut)
-	return &reply{status: http.StatusOK, json: body}, err
+	return c.answerSearch(q)
 }
 
-// appendPage appends the Bundle of a page.
-func (c *call) appendPage(dst []byte, q *query.Query, r *search.Request, p *search.Page, cut *subset) (_ []byte, err error) {
-	dst = append(dst, `{"resourceType":"Bundle","type":"searchset"`...)
-	if p.Total >= 0 {
-		dst = strconv.AppendInt(append(dst, `,"total":`...), p.Total, 10)
+// readSearch reads the parameters of the call.
+func (c *call) readSearch(p query.Request) (*query.Query, error) {
+	p.Raw = []string{c.raw, c.form}
+	p.Strict, p.Bases, p.Now = c.prefer.strict, c.bases(), c.h.o.Now()
+	p.Known = append(p.Known, pageParameter, explainParameter)
+	return capability.Searches.Parse(p)
+}
+
+// bases are the URLs that absolute references to this data store begin with.
+func (c *call) bases() []string { return []string{c.base + "/"} }
+
+// answerSearch makes the Bundle of a page.
+func (c *call) answerSearch(q *query.Query) (*reply, error) {
+	s := found{call: c, q: q, path: c.path() + "?" + q.Self()}
+	r := search.Request{
+		Scope: s.path, Page: c.query.Get(pageParameter),
+		Eventual: c.headerOf("X-Amz-Fhir-History-Consistency-Level") == "eventual",
 	}
-	link := func(relation, token string) {
-		u := r.Scope // the URL, without the token of its page
-		if token != "" {
-			if q.Self() != "" {
-				u += "&"
-			}
-			u += pageParameter + "=" + token
-		}
-		dst = append(append(append(dst, `{"relation":"`...), relation...), `","url":`...)
-		dst = append(fhir.AppendQuoted(dst, u), '}')
+	switch v := c.query.Get(explainParameter); v {
+	case "", "false":
+	case "true":
+		r.Explain = true
+	default:
+		return nil, outcome.Faultf(outcome.Malformed, "parameter %s: '%s' is none of true, false", explainParameter, clip(v))
 	}
-	dst = append(dst, `,"link":[`...)
-	link("self", r.Page)
-	if p.Next != "" {
-		dst = append(dst, ',')
-		link("next", p.Next)
+	var err error
+	if s.page, err = c.find(q, r); err != nil {
+		return nil, err
 	}
-	dst = append(dst, ']')
+	s.token, s.explained = r.Page, r.Explain
+	return &reply{status: http.StatusOK, whole: true, write: s.write}, nil
+}
+
+// find asks the index.
+func (c *call) find(q *query.Query, r search.Request) (*search.Page, error) {
+	if c.ds.options.Search == nil {
+		return nil, outcome.Faultf(outcome.NotSupported, "this data store is not searched")
+	}
+	p, err := c.ds.options.Search.Search(c.ctx, q, r)
+	var f *outcome.Fault
+	if errors.As(err, &f) && f.Kind == outcome.Gone { // a page, not a resource that was deleted
+		f = outcome.Faultf(outcome.Gone, "%s", f.Issues[0].Diagnostics)
+		f.Issues[0].Code = "processing"
+		return nil, f
+	}
+	return p, err
+}
+
+// path is what the call searches, relative to the base.
+func (c *call) path() string {
+	switch {
+	case c.kind == targetOperation:
+		return "/" + c.typ.String() + "/" + c.id + "/$" + c.operation
+	case c.kind == targetCompartment && c.member == 0:
+		return "/" + c.typ.String() + "/" + c.id + "/*"
+	case c.kind == targetCompartment:
+		return "/" + c.typ.String() + "/" + c.id + "/" + c.member.String()
+	case c.typ != 0:
+		return "/" + c.typ.String()
+	}
+	return ""
+}
+
+// found is a page of a search on its way to the client.
+type found struct {
+	*call
+	q         *query.Query
+	path      string // below the base, with the parameters that were honoured
+	token     string // of this page; "" for the first
+	page      *search.Page
+	explained bool
+}
+
+// summaries are those of resources, by that of the search.
+var summaries = [...]summary{
+	query.SummaryTrue: summaryTrue, query.SummaryText: summaryText, query.SummaryData: summaryData, query.SummaryCount: summaryCount,
+}
+
+// write writes the Bundle (FHIR R4, 3.1.1.4 and 3.1.1.5).
+func (s *found) write(w *stream) error {
+	buf := append(make([]byte, 0, 4096), `{"resourceType":"Bundle","type":"searchset"`...)
+	if s.page.Total >= 0 {
+		buf = strconv.AppendInt(append(buf, `,"total":`...), s.page.Total, 10)
+	}
+	buf = s.appendLink(append(buf, `,"link":[`...), "self", s.token)
+	if !s.q.CountOnly() {
+		buf = s.appendLink(append(buf, ','), "first", "")
+	}
+	if s.page.Next != "" {
+		buf = s.appendLink(append(buf, ','), "next", s.page.Next)
+	}
+	buf = append(buf, ']')
+	cut := subset{summary: summaries[s.q.Summary], elements: s.q.Elements}
 	sep := `,"entry":[`
-	for _, list := range []struct {
+	for _, list := range [...]struct {
 		mode string
 		all  []lake.Resource
-	}{{"match", p.Matches}, {"include", p.Included}} {
+	}{{"match", s.page.Matches}, {"include", s.page.Included}} {
 		for i := range list.all {
-			if dst, err = c.appendFound(append(dst, sep...), &list.all[i], list.mode, cut); err != nil {
-				return nil, err
+			var err error
+			if buf, err = s.appendFound(append(buf, sep...), &list.all[i], list.mode, &cut); err != nil {
+				return err
 			}
-			sep = ","
+			if err := w.bytes(buf); err != nil {
+				return err
+			}
+			buf, sep = buf[:0], ","
 		}
 	}
-	issues := q.Issues
-	if r.Explain {
-		issues = append(slices.Clip(issues), fhir.Issue{Severity: fhir.Information, Code: "informational", Diagnostics: p.Plan})
-	}
-	if len(issues) > 0 {
-		dst = append(append(dst, sep...), `{"resource":`...)
-		dst = append(outcome.Append(dst, issues, outcome.At{}), `,"search":{"mode":"outcome"}}`...)
+	if issues := s.issues(); len(issues) > 0 {
+		buf = append(append(buf, sep...), `{"resource":`...)
+		buf = append(outcome.Append(buf, issues, outcome.At{}), `,"search":{"mode":"outcome"}}`...)
 		sep = ","
 	}
 	if sep == "," {
-		dst = append(dst, ']')
+		buf = append(buf, ']')
 	}
-	return append(dst, '}'), nil
+	return w.bytes(append(buf, '}'))
+}
+
+// issues are what the client is told beside the resources.
+func (s *found) issues() []fhir.Issue {
+	issues := append([]fhir.Issue(nil), s.q.Issues...)
+	if s.explained {
+		issues = append(issues, fhir.Issue{Severity: fhir.Information, Code: "informational", Diagnostics: s.page.Plan})
+	}
+	return issues
+}
+
+// appendLink appends a link to a page of the search.
+func (s *found) appendLink(dst []byte, relation, token string) []byte {
+	u := s.base + s.path
+	if token != "" {
+		if u[len(u)-1] != '?' {
+			u += "&"
+		}
+		u += pageParameter + "=" + token
+	}
+	if u[len(u)-1] == '?' {
+		u = u[:len(u)-1]
+	}
+	dst = append(append(append(dst, `{"relation":"`...), relation...), `","url":`...)
+	return append(fhir.AppendQuoted(dst, u), '}')
 }
 
 // appendFound appends the entry of a resource.
-func (c *call) appendFound(dst []byte, r *lake.Resource, mode string, cut *subset) ([]byte, error) {
-	dst = fhir.AppendQuoted(append(dst, `{"fullUrl":`...), c.base+"/"+r.Type.String()+"/"+r.ID)
+func (s *found) appendFound(dst []byte, r *lake.Resource, mode string, cut *subset) (_ []byte, err error) {
+	dst = fhir.AppendQuoted(append(dst, `{"fullUrl":`...), s.base+"/"+r.Type.String()+"/"+r.ID)
 	text := r.JSON
 	if r.Issues != nil {
-		var err error
 		if text, err = shown(r.Type, r.JSON, r.Issues); err != nil {
 			return nil, err
 		}
@@ -150,16 +204,4 @@ func (c *call) appendFound(dst []byte, r *lake.Resource, mode string, cut *subse
 		dst = cut.append(dst, text)
 	}
 	return append(append(append(dst, `,"search":{"mode":"`...), mode...), `"}}`...), nil
-}
-
-// isSearch tells whether the call searches.
-func (c *call) isSearch() bool {
-	get := c.method == http.MethodGet || c.method == http.MethodHead
-	switch c.kind {
-	case targetSearch:
-		return c.method == http.MethodPost
-	case targetSystem, targetType, targetCompartment:
-		return get
-	}
-	return false
 }

@@ -127,7 +127,7 @@ type bounded struct {
 
 func (w *bounded) Write(p []byte) (int, error) {
 	if w.b.Len()+len(p) > w.limit {
-		return 0, outcome.Faultf(outcome.TooCostly, "the answer has more than %d bytes; ask for fewer versions with _count", w.limit)
+		return 0, outcome.Faultf(outcome.TooCostly, "the answer has more than %d bytes; ask for fewer with _count", w.limit)
 	}
 	return w.b.Write(p)
 }

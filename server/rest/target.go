@@ -42,7 +42,7 @@ var allows = [numTargets]string{
 	targetSystem:          "GET, HEAD, POST",
 	targetMetadata:        "GET, HEAD",
 	targetSystemHistory:   "GET, HEAD",
-	targetType:            "GET, HEAD, POST",
+	targetType:            "GET, HEAD, POST, PUT, PATCH, DELETE",
 	targetTypeHistory:     "GET, HEAD",
 	targetInstance:        "GET, HEAD, PUT, PATCH, DELETE",
 	targetInstanceHistory: "GET, HEAD",
@@ -131,24 +131,25 @@ func checkSlashes(escaped string) error {
 	return nil
 }
 
-// readURL reads the URL of an entry of a Bundle: relative to the base, or below it.
-func readURL(text, base string) (t target, query url.Values, err error) {
+// readURL reads the URL of an entry of a Bundle: relative to the base, or below it. raw
+// is its query as it stands.
+func readURL(text, base string) (t target, raw string, query url.Values, err error) {
 	rest, ok := strings.CutPrefix(text, base)
-	if !ok && strings.Contains(text, "://") {
-		return target{}, nil, outcome.Faultf(outcome.Malformed, "URL '%s' is not below the base of this data store", clip(text))
+	if path, _, _ := strings.Cut(text, "?"); !ok && strings.Contains(path, "://") {
+		return target{}, "", nil, outcome.Faultf(outcome.Malformed, "URL '%s' is not below the base of this data store", clip(text))
 	}
-	path, search, _ := strings.Cut(strings.TrimPrefix(rest, "/"), "?")
+	path, raw, _ := strings.Cut(strings.TrimPrefix(rest, "/"), "?")
 	if err := checkSlashes(path); err != nil {
-		return target{}, nil, err
+		return target{}, "", nil, err
 	}
 	if path, err = url.PathUnescape(path); err == nil {
-		query, err = url.ParseQuery(search)
+		query, err = parseQuery(raw)
 	}
 	if err != nil {
-		return target{}, nil, outcome.Faultf(outcome.Malformed, "URL '%s' cannot be read", clip(text))
+		return target{}, "", nil, outcome.Faultf(outcome.Malformed, "URL '%s' cannot be read", clip(text))
 	}
 	t, err = readTarget(path)
-	return t, query, err
+	return t, raw, query, err
 }
 
 // clip bounds what a message repeats of its input.

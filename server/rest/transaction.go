@@ -21,16 +21,7 @@ func (c *call) transact(items []item, t *fhir.Tree) error {
 	if err := checkAll(items); err != nil {
 		return err
 	}
-	links, err := identities(items)
-	if err != nil {
-		return err
-	}
-	w, err := c.prepareAll(items, links, t)
-	if err != nil {
-		return err
-	}
-	defer w.end()
-	if err := c.commitAll(items); err != nil {
+	if err := c.writeDecided(items, t); err != nil {
 		return err
 	}
 	var gathered atomic.Int64
@@ -40,6 +31,46 @@ func (c *call) transact(items []item, t *fhir.Tree) error {
 		}
 	}
 	return nil
+}
+
+// writeDecided does the writes. Those that are conditional are decided under the locks
+// of all their criteria, anew when what they found is changed before the commit.
+func (c *call) writeDecided(items []item, t *fhir.Tree) error {
+	keys, err := readConditions(items)
+	if err != nil {
+		return err
+	}
+	unlock, err := c.h.conditions.lock(c.ctx, keys...)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	for range decisions {
+		err := c.writeAll(items, t)
+		if again := (changedMeanwhile{}); !errors.As(err, &again) {
+			return err
+		}
+	}
+	return outcome.Faultf(outcome.Conflict, "what the criteria of the transaction find is changed all the time; try again")
+}
+
+func (c *call) writeAll(items []item, t *fhir.Tree) error {
+	if err := meet(items); err != nil {
+		return err
+	}
+	links, err := identities(items)
+	if err != nil {
+		return err
+	}
+	if err := c.resolve(items, links, t); err != nil {
+		return err
+	}
+	w, err := c.prepareAll(items, links, t)
+	if err != nil {
+		return err
+	}
+	defer w.end()
+	return c.commitAll(items)
 }
 
 // checkAll refuses a transaction of which any entry cannot be done.
@@ -55,7 +86,7 @@ func checkAll(items []item) error {
 			err = outcome.Faultf(outcome.Malformed, "'%s' is no valid id: 1 to 64 letters, digits, '-' and '.'", clip(it.id))
 		default:
 			if err = it.allowed(); err == nil {
-				err = it.checkConditions()
+				err = it.checkQuery()
 			}
 		}
 		if err != nil {
@@ -75,10 +106,16 @@ func identities(items []item) (*bundle.Links, error) {
 		if it.phase == phaseGet {
 			continue
 		}
-		if it.phase == phasePost {
+		if it.phase == phasePost && !it.done {
 			it.id = it.newID
 		}
 		name := it.typ.String() + "/" + it.id
+		if it.done {
+			if it.phase == phasePost { // it is there already
+				links.Add(it.source.FullURL, name)
+			}
+			continue
+		}
 		if other, twice := first[name]; twice {
 			return nil, outcome.Faultf(outcome.Malformed, "%s is written by entry %d already: a transaction writes a resource once", name, other).At(bundle.Path(i))
 		}
@@ -106,12 +143,21 @@ func (c *call) prepareAll(items []item, links *bundle.Links, t *fhir.Tree) (*wor
 	var text []byte
 	for i := range items {
 		it := &items[i]
+		if it.done {
+			continue
+		}
 		switch it.method {
 		case "POST":
 			text = links.AppendResource(text[:0], t, it.source)
 			w.add(func(dst []byte) []byte { return appendWithID(dst, text, it.id) })
 		case "PUT":
-			w.add(func(dst []byte) []byte { return links.AppendResource(dst, t, it.source) })
+			text = links.AppendResource(text[:0], t, it.source)
+			w.add(func(dst []byte) []byte {
+				if it.of.q != nil {
+					return appendWithID(dst, text, it.id)
+				}
+				return append(dst, text...)
+			})
 		}
 	}
 	if err := w.run(c.ctx); err != nil {
@@ -122,6 +168,9 @@ func (c *call) prepareAll(items []item, links *bundle.Links, t *fhir.Tree) (*wor
 	for i := range items {
 		it := &items[i]
 		err = nil
+		if it.done {
+			continue
+		}
 		switch it.method {
 		case "POST", "PUT":
 			it.x, err = it.checked(w, record)
@@ -131,6 +180,9 @@ func (c *call) prepareAll(items []item, links *bundle.Links, t *fhir.Tree) (*wor
 		case "DELETE":
 			it.x = &change{write: lake.Write{Type: it.typ, ID: it.id, Method: delta.Delete}}
 			err = it.setConditions(&it.x.write)
+		}
+		if err == nil && it.x != nil && it.of.q != nil {
+			err = it.bind(&it.x.write, it.one)
 		}
 		var f *outcome.Fault
 		switch {
@@ -169,7 +221,7 @@ func (c *call) commitAll(items []item) error {
 	var writes []lake.Write
 	var of []*item
 	for i := range items {
-		if items[i].x != nil {
+		if items[i].x != nil && !items[i].done {
 			of = append(of, &items[i])
 		}
 	}
@@ -191,6 +243,12 @@ func (c *call) commitAll(items []item) error {
 	switch {
 	case errors.As(err, &condition):
 		it := of[condition.Index]
+		if it.one != nil {
+			return changedMeanwhile{err}
+		}
+		if it.of.q != nil {
+			return it.entryFault(takenID(it.typ, it.id, it.commitFault(err)))
+		}
 		return it.entryFault(it.commitFault(err))
 	case err != nil:
 		return err

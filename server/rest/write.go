@@ -40,9 +40,16 @@ func (x *change) end() {
 
 // create stores a resource under a new id (FHIR R4, 3.1.0.8).
 func (c *call) create() (*reply, error) {
-	if err := c.checkConditions(); err != nil {
+	if err := c.checkQuery(); err != nil {
 		return nil, err
 	}
+	if text := c.headerOf("If-None-Exist"); text != "" {
+		return c.createUnless(text)
+	}
+	return c.createNew()
+}
+
+func (c *call) createNew() (*reply, error) {
 	key, err := c.idempotencyKey()
 	if err != nil {
 		return nil, err
@@ -64,7 +71,7 @@ func (c *call) create() (*reply, error) {
 // update stores a resource under its id (FHIR R4, 3.1.0.4), also when there is none
 // yet.
 func (c *call) update() (*reply, error) {
-	if err := c.checkConditions(); err != nil {
+	if err := c.checkQuery(); err != nil {
 		return nil, err
 	}
 	x, err := c.prepare(c.typ, c.id, false)
@@ -77,14 +84,6 @@ func (c *call) update() (*reply, error) {
 		return nil, err
 	}
 	return c.commit(x)
-}
-
-// checkConditions refuses what comes with search.
-func (c *call) checkConditions() error {
-	if c.headerOf("If-None-Exist") != "" {
-		return outcome.Faultf(outcome.NotSupported, "conditional create is not there yet: it comes with search")
-	}
-	return c.checkQuery()
 }
 
 // setConditions reads If-Match and If-None-Match (FHIR R4, 3.1.0.4.1).
@@ -206,7 +205,7 @@ func (c *call) conditionFault(e *lake.ConditionError) error {
 
 // written makes the reply of a write that is done.
 func (c *call) written(x *change, done *lake.Outcome) (*reply, error) {
-	out := &reply{status: http.StatusOK, version: done.Number, updated: done.Updated, resource: true, flawed: x.write.Issues != nil}
+	out := &reply{status: http.StatusOK, id: done.ID, version: done.Number, updated: done.Updated, resource: true, flawed: x.write.Issues != nil}
 	if !done.Existed {
 		out.status, out.location = http.StatusCreated, locationOf(done.Type, done.ID, done.Number)
 	}
@@ -278,7 +277,7 @@ func deleted(done *lake.Outcome) *reply {
 
 // patch changes a resource that is there (FHIR R4, 3.1.0.7).
 func (c *call) patch() (*reply, error) {
-	if err := c.checkConditions(); err != nil {
+	if err := c.checkQuery(); err != nil {
 		return nil, err
 	}
 	x, err := c.preparePatch()

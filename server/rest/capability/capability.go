@@ -25,6 +25,7 @@ const (
 	HistoryInstance
 	HistoryType
 	Create
+	SearchType
 )
 
 // Set is a set of interactions.
@@ -47,9 +48,10 @@ var codes = []struct {
 	{HistoryInstance, "history-instance", "GET Type/id/_history"},
 	{HistoryType, "history-type", "GET Type/_history"},
 	{Create, "create", "POST Type"},
+	{SearchType, "search-type", "GET Type?..., POST Type/_search"},
 }
 
-const all = Set(Read | VersionRead | Update | Patch | Delete | HistoryInstance | HistoryType | Create)
+const all = Set(Read | VersionRead | Update | Patch | Delete | HistoryInstance | HistoryType | Create | SearchType)
 
 // Of gives the interactions of a resource type. OperationOutcome and Parameters are
 // not stored; an AuditEvent is never changed (as in Amazon HealthLake).
@@ -120,6 +122,7 @@ const (
 	KeepAnswers         = time.Hour // for which the answers of those are kept
 	MaxCount            = 1000      // versions on a page of a history
 	DefaultCount        = 100
+	MaxDelete           = 100 // resources that one conditional delete deletes; as in Amazon HealthLake
 )
 
 // The media types that a PATCH takes.

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/fhirlake/fhirlake/fhir/r4"
+	"github.com/fhirlake/fhirlake/server/search"
+	"github.com/fhirlake/fhirlake/server/search/query"
 )
 
 // headers are those that the interface knows, with what they do.
@@ -14,11 +16,13 @@ var headers = [][2]string{
 	{"Content-Encoding, Accept-Encoding", "gzip"},
 	{"ETag, If-Match, If-None-Match", "`W/\"versionId\"`, also as `\"versionId\"`. On a write one tag is taken, and If-None-Match: * lets it create only: 412 also when the resource was deleted. On a read, If-None-Match is a list"},
 	{"Last-Modified, If-Modified-Since", "304 when nothing is newer"},
-	{"Location", "the version that a create or an update made first, absolute"},
-	{"Prefer", "`return=minimal`, `return=representation` (the default; of a Bundle, minimal is), `return=OperationOutcome`; `handling=strict` refuses parameters that are not known; `respond-async`: see below"},
+	{"Location", "the version that a create or an update made first, absolute; of a conditional create or update also the one that was there"},
+	{"Prefer", "`return=minimal`, `return=representation` (the default; of a Bundle, minimal is), `return=OperationOutcome`; `handling=strict` refuses parameters that are not known, `handling=lenient` (the default) leaves them out and says so; `respond-async`: see below"},
 	{"x-amzn-healthlake-fhir-validation-level", "`strict` (default), `structure-only`, `minimal`"},
 	{"x-amzn-healthlake-validation-issues", "`true`: the resource was stored with issues, at level minimal"},
 	{"x-amz-fhir-idempotency-key", "a UUID, on create: the same again within 24 hours is 409, and Location names the original"},
+	{"If-None-Exist", "criteria of a conditional create"},
+	{"x-amz-fhir-history-consistency-level", "`eventual`: a search does not wait until what was written just before can be found; else it does"},
 	{"X-Request-Id", "comes back in the answer, and is in the log"},
 }
 
@@ -31,7 +35,7 @@ var notes = []string{
 	"Histories take `_count`, `_since`, `_at`; the link `next` leads on. `total` is there for the history of one resource.",
 	"`_summary` is true, text, data or false (count: for the history of one resource), `_elements` takes top-level elements; the result is tagged SUBSETTED. `_pretty=true` indents.",
 	"The entries of a batch succeed or fail one by one, DELETE first, then POST, PUT and PATCH, then GET. Its references are stored as they are.",
-	"A transaction is written as a whole or not at all. Its writes are of different resources, or it is refused. References, uris and links of narratives that are the fullUrl of an entry become its Type/id, also relative ones where the fullUrl has a server; those that name a version, and searches (`Practitioner?identifier=...`), stay as they are. A GET that finds nothing says so in its entry and undoes nothing.",
+	"A transaction is written as a whole or not at all. Its writes are of different resources, or it is refused. References, uris and links of narratives that are the fullUrl of an entry become its Type/id, also relative ones where the fullUrl has a server; those that name a version stay as they are. A conditional reference (`Practitioner?identifier=...`) becomes what it finds, before the writes of the transaction, or the resource of an entry that is conditional by the same criteria; one that finds several is 412, one that finds nothing stays as it is, since references that resolve to nothing are accepted. A GET that finds nothing says so in its entry and undoes nothing.",
 	"In a Bundle, a JSON Patch comes as the data of a Binary, a FHIRPath Patch as Parameters.",
 	"A reference that resolves to nothing is accepted.",
 	fmt.Sprintf("A batch or transaction with `Prefer: respond-async` is answered with 202, and Content-Location is where its answer will be (`Transaction/id`): GET gives 202 with SUBMITTED or IN_PROGRESS, then the answer, for %d minutes; DELETE cancels what has not begun, and forgets the answer. "+
@@ -39,10 +43,35 @@ var notes = []string{
 	"OPTIONS says what a URL takes. An escaped slash divides nothing.",
 }
 
+// searching is what there is to know of searches.
+var searching = []string{
+	"The parameters below, with the prefixes eq, ne, gt, lt, ge, le, sa, eb and ap, the modifiers that R4 gives their types, several values with commas, and escapes; chains of up to 16 hops (`subject:Patient.name=x`), `_has` in any depth, composites with `$`.",
+	"A POST to `_search` takes a form, with the parameters of the URL.",
+	fmt.Sprintf("`_count` is at most %d, %d when it is not given; 0 asks for the total alone, as `_summary=count` does. `_sort` takes any number of parameters, but references. `_include` and `_revinclude` with `:iterate`; together they bring at most 5,000 resources to a page.", query.DefaultPageSize, search.DefaultCount),
+	"`total` is there with `_total=accurate` (`estimate` is the same), when the page is the last, and with `_summary=count`.",
+	"All pages of a search are of the moment of the first: each resource comes once, none is lost, whatever is written meanwhile. The link `next` is good for 10 minutes; later, or after the server was started again, it is 410 with code processing: begin the search again. A page that another search gave, or nobody, is 400. For a search that was posted and is too long for a URL, post it again with the `_page` of the link.",
+	"A search sees all that was answered before it began, unless the client says that it may be eventual.",
+	"What is not known or not offered is left out of the link `self`, and told in an OperationOutcome among the entries (mode outcome); with `Prefer: handling=strict` it is 400. A value that cannot be read is 400 always.",
+	"A search that takes longer than 30 seconds, or an include that brings too much, is 422 with code too-costly, and the OperationOutcome says which part it was.",
+	"`_explain=true` adds an OperationOutcome whose diagnostics show how the search is done, for who looks for what makes it slow.",
+	"While a data store has resources that were imported without a search index, its searches are 503, and say what to do.",
+}
+
+// conditional is what there is to know of conditional interactions.
+var conditional = []string{
+	"The criteria are a search of the type. All of them must be understood, and one at least must be there: else 400. More than one match is 412.",
+	"create with `If-None-Exist` (`ifNoneExist` of an entry): no match creates; one match is 200, with that resource, and nothing is written.",
+	"update: no match creates, under the id of the resource if it has one (409 when that id is in use, or was); one match is updated, and a resource with another id is 400.",
+	"patch: one match is patched; no match is 404.",
+	fmt.Sprintf("delete: one match is deleted; no match is 404, but in a transaction nothing. With `_count=n` (at most %d) all matches, n at a time, are deleted, as in Amazon HealthLake: 200 with a batch-response, whose link `next` is to be followed with DELETE; not in a Bundle.", MaxDelete),
+	"Of any number of clients that do this with the same criteria at once, each sees what the one before it did, also when some are transactions. What is found is written in the version that was found: when another write changes it between, the interaction is decided again. Creates that are not conditional, or by other criteria, are not held up.",
+	"Two entries of a transaction are not conditional by the same criteria.",
+}
+
 // missing is what is not there.
 var missing = []string{
-	"search, in all its forms; conditional create, update, patch and delete, which need it",
-	"`$everything`, `$export`; `$meta` of a type, which needs search; changing the meta of a version that is not the current one",
+	"of searches: `_text`, `_content`, `_filter`, `_query`, `createdAt`, `_contained`; `:in`, `:not-in`, and `:above` and `:below` of codes, which need a terminology; `_sort` by references",
+	"`$everything`, `$export`; `$meta` of a type; changing the meta of a version that is not the current one",
 	"asynchronous requests but for batch and transaction: there Prefer: respond-async is ignored",
 	"XML",
 }
@@ -57,6 +86,9 @@ func Document() string {
 	for _, c := range codes {
 		fmt.Fprintf(&b, "| %s | `%s` | %s |\n", c.code, c.request, typesOf(c.interaction))
 	}
+	b.WriteString("| search-system | `GET ?...`, `POST _search` | all at once, or those that `_type` names |\n")
+	b.WriteString("| compartment | `GET Patient/id/Type?...`, `GET Patient/id/*?...` | of Device, Encounter, Patient, Practitioner, RelatedPerson |\n")
+	b.WriteString("| conditional create | `POST Type`, If-None-Exist | as create |\n| conditional update, patch, delete | `PUT`, `PATCH`, `DELETE Type?...` | as update, patch, delete |\n")
 	b.WriteString("| history-system | `GET _history` | |\n| capabilities | `GET metadata` | |\n")
 	fmt.Fprintf(&b, "| transaction | `POST` of a Bundle | at most %d entries |\n| batch | `POST` of a Bundle | at most %d entries |\n", MaxTransaction, MaxBatch)
 	fmt.Fprintf(&b, "\nA PATCH is a JSON Patch (`%s`) or a FHIRPath Patch (`%s`). A body has at most %d MiB, unzipped;\na page of a history %d versions, %d when none is said.\n", JSONPatch, FHIRJSON, MaxBody>>20, MaxCount, DefaultCount)
@@ -86,9 +118,39 @@ func Document() string {
 			b.WriteString("- " + i + "\n")
 		}
 	}
+	list("Search", searching)
+	list("Conditional interactions", conditional)
 	list("What else there is to know", notes)
 	list("What is not there", missing)
+	parameters(&b)
 	return b.String()
+}
+
+// parameters writes which search parameters there are.
+func parameters(b *strings.Builder) {
+	common := map[string]bool{}
+	b.WriteString("\n## Search parameters\n\nOf every type: ")
+	sep := ""
+	for _, q := range Parameters(r4.TypePatient) {
+		if q.Base == r4.TypeResource || q.Base == r4.TypeDomainResource {
+			common[q.Code] = true
+			fmt.Fprintf(b, "%s`%s` (%s)", sep, q.Code, query.TypeName(q.Type))
+			sep = ", "
+		}
+	}
+	b.WriteString("; and `_has`, `_list`.\n\n| type | parameters |\n| --- | --- |\n")
+	for _, t := range r4.ResourceTypes() {
+		if Of(t) == 0 {
+			continue
+		}
+		var codes []string
+		for _, q := range Parameters(t) {
+			if !common[q.Code] {
+				codes = append(codes, q.Code)
+			}
+		}
+		fmt.Fprintf(b, "| %s | %s |\n", t, strings.Join(codes, ", "))
+	}
 }
 
 // typesOf says which types take an interaction.

@@ -3,9 +3,11 @@ package capability
 import (
 	"encoding/json"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/fhirlake/fhirlake/fhir/r4"
+	"github.com/fhirlake/fhirlake/server/search/query"
 )
 
 // Server is what a CapabilityStatement says of the server and its data store.
@@ -14,6 +16,7 @@ type Server struct {
 	Base    string    // absolute URL of the data store, without a slash at the end
 	Date    time.Time // since when it does what the statement says
 	Erase   bool      // it has the operation
+	Search  bool      // it is searched, and has what needs that
 }
 
 // statement is the CapabilityStatement as it is written; FHIR R4, 5.2.
@@ -42,10 +45,10 @@ type implement struct {
 }
 
 type restPart struct {
-	Mode          string         `json:"mode"`
-	Documentation string         `json:"documentation"`
-	Resource      []resourcePart `json:"resource"`
-	Interaction   []codePart     `json:"interaction"`
+	Mode          string          `json:"mode"`
+	Documentation string          `json:"documentation"`
+	Resource      json.RawMessage `json:"resource"`
+	Interaction   []codePart      `json:"interaction"`
 }
 
 type codePart struct {
@@ -65,7 +68,16 @@ type resourcePart struct {
 	ConditionalUpdate bool            `json:"conditionalUpdate"`
 	ConditionalDelete string          `json:"conditionalDelete"`
 	ReferencePolicy   []string        `json:"referencePolicy,omitempty"`
+	SearchInclude     []string        `json:"searchInclude,omitempty"`
+	SearchRevInclude  []string        `json:"searchRevInclude,omitempty"`
+	SearchParam       []searchPart    `json:"searchParam,omitempty"`
 	Operation         []operationPart `json:"operation,omitempty"`
+}
+
+type searchPart struct {
+	Name       string `json:"name"`
+	Definition string `json:"definition,omitempty"`
+	Type       string `json:"type"`
 }
 
 type operationPart struct {
@@ -93,15 +105,37 @@ func Statement(s Server) []byte {
 			"A body has at most %d bytes, a transaction %d entries, a batch %d.", MaxBody, MaxTransaction, MaxBatch),
 		Interaction: []codePart{{Code: "transaction"}, {Code: "batch"}, {Code: "history-system"}},
 	}
-	for _, t := range r4.ResourceTypes() {
-		part.Resource = append(part.Resource, resourceOf(t, s))
+	if s.Search {
+		part.Interaction = append(part.Interaction, codePart{Code: "search-system"})
 	}
+	part.Resource = resources(s.Erase, s.Search)
 	c.Rest = []restPart{part}
 	out, err := json.Marshal(&c)
 	if err != nil {
 		panic(err) // structs of strings and booleans
 	}
 	return out
+}
+
+// known has the resource parts, by what differs: they are long and always the same.
+var known sync.Map
+
+// resources gives what is said of the resource types, as JSON.
+func resources(erase, search bool) json.RawMessage {
+	key := [2]bool{erase, search}
+	if text, ok := known.Load(key); ok {
+		return text.(json.RawMessage)
+	}
+	var parts []resourcePart
+	for _, t := range r4.ResourceTypes() {
+		parts = append(parts, resourceOf(t, Server{Erase: erase, Search: search}))
+	}
+	text, err := json.Marshal(parts)
+	if err != nil {
+		panic(err) // structs of strings and booleans
+	}
+	known.Store(key, json.RawMessage(text))
+	return text
 }
 
 func resourceOf(t r4.TypeID, s Server) resourcePart {
@@ -114,13 +148,23 @@ func resourceOf(t r4.TypeID, s Server) resourcePart {
 		ConditionalDelete: "not-supported",
 	}
 	for _, c := range codes {
-		if set.Has(c.interaction) {
+		if set.Has(c.interaction) && (s.Search || c.interaction != SearchType) {
 			r.Interaction = append(r.Interaction, codePart{Code: c.code})
 		}
 	}
 	if set.Has(Read) {
 		r.Versioning, r.ConditionalRead = "versioned", "full-support"
 		r.ReferencePolicy = []string{"literal", "logical", "local"}
+	}
+	if s.Search && set != 0 {
+		r.ConditionalCreate, r.ConditionalUpdate = set.Has(Create), set.Has(Update)
+		if set.Has(Delete) {
+			r.ConditionalDelete = "multiple"
+		}
+		for _, q := range Parameters(t) {
+			r.SearchParam = append(r.SearchParam, searchPart{q.Code, q.URL, query.TypeName(q.Type)})
+		}
+		r.SearchInclude, r.SearchRevInclude = Includes(t), RevIncludes(t)
 	}
 	for _, o := range Operations(s.Erase) {
 		if o.Name == Purge.Name && t != r4.TypePatient {

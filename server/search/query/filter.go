@@ -229,6 +229,9 @@ func (s *reader) leaf(typ r4.TypeID, p *search.Parameter, modifier string, alter
 	case search.OriginContent:
 		return s.words(Content, modifier, alternatives)
 	}
+	if p.Origin == search.OriginCreated && s.Features&FirstStored == 0 {
+		return nil, unsupported("it is not offered")
+	}
 	if modifier == "missing" {
 		return missing(p, alternatives)
 	}

@@ -34,6 +34,7 @@ const (
 	VersionBelow                        // Reference.VersionBelow
 	Inside                              // contained resources: _contained
 	ReferenceOrder                      // SortKey of a reference
+	FirstStored                         // Stored with First, and SortKeys of it: createdAt
 )
 
 // Limits keep searches small (invariant 1). A zero field has its default.
@@ -44,8 +45,11 @@ type Limits struct {
 	Hops       int // of one chain, reverse ones counted; 16
 	Branches   int // Selects in all chains together: a chain without a type has many; 1,000
 	SortKeys   int // 32
-	PageSize   int // the greatest _count; 1,000
+	PageSize   int // the greatest _count; DefaultPageSize
 }
+
+// DefaultPageSize is the greatest _count when the limits do not say.
+const DefaultPageSize = 1_000
 
 func (l Limits) orDefaults() Limits {
 	return Limits{
@@ -55,7 +59,7 @@ func (l Limits) orDefaults() Limits {
 		Hops:       cmp.Or(l.Hops, 16),
 		Branches:   cmp.Or(l.Branches, 1_000),
 		SortKeys:   cmp.Or(l.SortKeys, 32),
-		PageSize:   cmp.Or(l.PageSize, 1_000),
+		PageSize:   cmp.Or(l.PageSize, DefaultPageSize),
 	}
 }
 

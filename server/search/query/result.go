@@ -134,8 +134,10 @@ func (s *reader) sortKey(key string) error {
 
 func (s *reader) sortable(p *search.Parameter) bool {
 	switch p.Origin {
-	case search.OriginID, search.OriginUpdated, search.OriginCreated:
+	case search.OriginID, search.OriginUpdated:
 		return true
+	case search.OriginCreated:
+		return s.Features&FirstStored != 0
 	case search.OriginRows:
 		if p.Type == r4.SearchReference && s.Features&ReferenceOrder == 0 {
 			return false

@@ -1,0 +1,90 @@
+package datastores
+
+import (
+	"context"
+	"sync"
+
+	"github.com/fhirlake/fhirlake/server/rest"
+	"github.com/fhirlake/fhirlake/server/search"
+	"github.com/fhirlake/fhirlake/server/search/query"
+	"github.com/fhirlake/fhirlake/store/lake"
+)
+
+// searcher is the search index of an open lake. It is made by the first search: a data
+// store that nobody searches costs no memory for it. It is safe for concurrent use.
+type searcher struct {
+	options search.Options
+	tempDir func() (dir string, remove func(), err error)
+
+	ended context.Context // done when it is closed
+	end   context.CancelFunc
+
+	opening sync.Mutex
+	using   sync.RWMutex // held for reading by searches, for writing to close
+	index   *search.Index
+	remove  func() // of the folder for what does not fit memory
+}
+
+var _ rest.Searcher = (*searcher)(nil)
+
+func newSearcher(o search.Options, tempDir func() (string, func(), error)) *searcher {
+	s := &searcher{options: o, tempDir: tempDir}
+	s.ended, s.end = context.WithCancel(context.Background())
+	return s
+}
+
+// Search implements [rest.Searcher]. The error is [lake.ErrClosed] when the data store
+// is closed before there is an answer.
+func (s *searcher) Search(ctx context.Context, q *query.Query, r search.Request) (*search.Page, error) {
+	s.using.RLock()
+	defer s.using.RUnlock()
+	if s.ended.Err() != nil {
+		return nil, lake.ErrClosed
+	}
+	index, err := s.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.ended, cancel)()
+	p, err := index.Search(ctx, q, r)
+	if err != nil && s.ended.Err() != nil {
+		return nil, lake.ErrClosed
+	}
+	return p, err
+}
+
+func (s *searcher) open(ctx context.Context) (_ *search.Index, err error) {
+	s.opening.Lock()
+	defer s.opening.Unlock()
+	if s.index != nil {
+		return s.index, nil
+	}
+	o := s.options
+	var remove func()
+	if o.TempDir, remove, err = s.tempDir(); err != nil {
+		return nil, err
+	}
+	index, err := search.Open(context.WithoutCancel(ctx), o)
+	if err != nil {
+		remove()
+		return nil, err
+	}
+	s.index, s.remove = index, remove
+	return index, nil
+}
+
+// close ends the searches that are at work, and the index.
+func (s *searcher) close() error {
+	s.end()
+	s.using.Lock()
+	defer s.using.Unlock()
+	if s.index == nil {
+		return nil
+	}
+	err := s.index.Close()
+	s.index = nil
+	s.remove()
+	return err
+}
