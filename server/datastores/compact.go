@@ -123,6 +123,7 @@ func (c *Compactor) Compact(ctx context.Context, id string, r Request) (*bulk.Co
 	res, err := bulk.Compact(ctx, bulk.CompactOptions{
 		Lake: l, Retention: retention, Whole: r.Whole, Erase: r.Erase, Kept: c.keptOf(id, retention, now),
 		Memory: r.Memory, Workers: r.Workers, Monitor: r.Monitor, Now: c.o.Now,
+		SearchIndex: true, // what was written can be searched, and stays so
 	})
 	if c.o.Observe != nil && ctx.Err() == nil {
 		folded := int64(0)
