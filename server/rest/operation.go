@@ -34,6 +34,10 @@ func (c *call) operate() (*reply, error) {
 		return nil, outcome.Faultf(outcome.NotSupported, "operation $%s: what a version says is not changed afterwards", op)
 	case op == capability.Meta.Name:
 		return nil, outcome.Faultf(outcome.NotSupported, "operation $meta is there for a resource and its versions; all tags of a type come with search")
+	case op == capability.Everything.Name && c.typ == r4.TypePatient && c.id != "" && c.ds.options.Search != nil:
+		run = c.everything
+	case op == capability.Everything.Name && c.typ == r4.TypePatient && c.id != "":
+		return nil, outcome.Faultf(outcome.NotSupported, "operation $everything: this data store is not searched")
 	case op == capability.Purge.Name && c.typ == r4.TypePatient && c.id != "" && c.ds.eraser != nil:
 		run, post = func() (*reply, error) {
 			return c.erase(func() error { return c.ds.eraser.Purge(c.ctx, c.id) })

@@ -40,7 +40,11 @@ func (c *call) search() (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.answerSearch(q)
+	s, err := c.findPage(q, c.path()+"?"+q.Self())
+	if err != nil {
+		return nil, err
+	}
+	return s.reply(), nil
 }
 
 // readSearch reads the parameters of the call.
@@ -54,11 +58,12 @@ func (c *call) readSearch(p query.Request) (*query.Query, error) {
 // bases are the URLs that absolute references to this data store begin with.
 func (c *call) bases() []string { return []string{c.base + "/"} }
 
-// answerSearch makes the Bundle of a page.
-func (c *call) answerSearch(q *query.Query) (*reply, error) {
-	s := found{call: c, q: q, path: c.path() + "?" + q.Self()}
+// findPage finds the page of a search that the call asks for. path is below the base and
+// has the parameters that were honoured.
+func (c *call) findPage(q *query.Query, path string) (*found, error) {
+	s := &found{call: c, q: q, path: path}
 	r := search.Request{
-		Scope: s.path, Page: c.query.Get(pageParameter),
+		Scope: path, Page: c.query.Get(pageParameter),
 		Eventual: c.headerOf("X-Amz-Fhir-History-Consistency-Level") == "eventual",
 	}
 	switch v := c.query.Get(explainParameter); v {
@@ -73,7 +78,7 @@ func (c *call) answerSearch(q *query.Query) (*reply, error) {
 		return nil, err
 	}
 	s.token, s.explained = r.Page, r.Explain
-	return &reply{status: http.StatusOK, whole: true, write: s.write}, nil
+	return s, nil
 }
 
 // find asks the index.
@@ -115,6 +120,9 @@ type found struct {
 	page      *search.Page
 	explained bool
 }
+
+// reply makes the reply, whose body reads no more of the data store.
+func (s *found) reply() *reply { return &reply{status: http.StatusOK, whole: true, write: s.write} }
 
 // summaries are those of resources, by that of the search.
 var summaries = [...]summary{

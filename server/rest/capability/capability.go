@@ -92,6 +92,10 @@ var (
 		"meta-delete", "http://hl7.org/fhir/OperationDefinition/Resource-meta-delete", false, true,
 		"removes profiles, tags and security labels; makes a version",
 	}
+	Everything = Operation{
+		"everything", "http://hl7.org/fhir/OperationDefinition/Patient-everything", false, true,
+		"gives all resources of the patient's compartment, in pages as a search does, and beside those of a page, as includes, what they refer to that is in no patient's compartment (practitioners, organizations, medications ...). `_since`, `_type`, `_count`; `start` and `end` leave what has a date of care outside them out",
+	}
 	Erase = Operation{
 		"erase", "", false, true,
 		"removes a resource with its history, as in Amazon HealthLake",
@@ -102,9 +106,12 @@ var (
 	}
 )
 
-// Operations gives those that a data store has, erase and purge being such that not every one has.
-func Operations(erase bool) []Operation {
+// Operations gives those that a data store has: not every one erases, or is searched.
+func Operations(erase, search bool) []Operation {
 	ops := []Operation{Validate, Meta, MetaAdd, MetaDelete}
+	if search {
+		ops = append(ops, Everything)
+	}
 	if erase {
 		ops = append(ops, Erase, Purge)
 	}

@@ -71,7 +71,7 @@ var conditional = []string{
 // missing is what is not there.
 var missing = []string{
 	"of searches: `_text`, `_content`, `_filter`, `_query`, `createdAt`, `_contained`; `:in`, `:not-in`, and `:above` and `:below` of codes, which need a terminology; `_sort` by references",
-	"`$everything`, `$export`; `$meta` of a type; changing the meta of a version that is not the current one",
+	"`$export`; `$meta` of a type; changing the meta of a version that is not the current one",
 	"asynchronous requests but for batch and transaction: there Prefer: respond-async is ignored",
 	"XML",
 }
@@ -93,7 +93,7 @@ func Document() string {
 	fmt.Fprintf(&b, "| transaction | `POST` of a Bundle | at most %d entries |\n| batch | `POST` of a Bundle | at most %d entries |\n", MaxTransaction, MaxBatch)
 	fmt.Fprintf(&b, "\nA PATCH is a JSON Patch (`%s`) or a FHIRPath Patch (`%s`). A body has at most %d MiB, unzipped;\na page of a history %d versions, %d when none is said.\n", JSONPatch, FHIRJSON, MaxBody>>20, MaxCount, DefaultCount)
 	b.WriteString("\n## Operations\n\n| operation | where | |\n| --- | --- | --- |\n")
-	for _, o := range Operations(true) {
+	for _, o := range Operations(true, true) {
 		method, where := "POST", "`Type`, `Type/id`"
 		if !o.Type {
 			where = "`Type/id`"
@@ -101,6 +101,8 @@ func Document() string {
 		switch o.Name {
 		case Meta.Name:
 			method, where = "GET, POST", "`Type/id`, `Type/id/_history/version`"
+		case Everything.Name:
+			method, where = "GET", "`Patient/id`"
 		case Purge.Name:
 			where = "`Patient/id`"
 		case Validate.Name:

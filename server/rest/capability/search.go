@@ -59,3 +59,21 @@ var includes = sync.OnceValue(func() includeLists {
 	}
 	return all
 })
+
+// careDates are the parameters that say when care was given or planned, the one that
+// tells best first.
+var careDates = []string{
+	"authoredon", "date", "occurrence", "onset-date", "effective", "effective-time", "started", "start-date", "collected",
+	"whenhandedover", "created", "sent", "authored", "authored-on", "datetime", "datewritten", "identified", "recorded", "recorded-date",
+}
+
+// CareDate gives the search parameter of a type that says when care was given or planned,
+// nil when it has none.
+func CareDate(t r4.TypeID) *fhirsearch.Parameter {
+	for _, code := range careDates {
+		if q := table.Parameter(t, code); q != nil && q.Type == r4.SearchDate {
+			return q
+		}
+	}
+	return nil
+}

@@ -166,8 +166,8 @@ func resourceOf(t r4.TypeID, s Server) resourcePart {
 		}
 		r.SearchInclude, r.SearchRevInclude = Includes(t), RevIncludes(t)
 	}
-	for _, o := range Operations(s.Erase) {
-		if o.Name == Purge.Name && t != r4.TypePatient {
+	for _, o := range Operations(s.Erase, s.Search) {
+		if (o.Name == Purge.Name || o.Name == Everything.Name) && t != r4.TypePatient {
 			continue
 		}
 		if o.Definition != "" && (set != 0 || !o.Instance || o.Type) {
