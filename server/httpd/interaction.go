@@ -117,8 +117,15 @@ func ofType(method, rest string, more bool) string {
 			return "operation"
 		}
 		return "vread"
+	case (method == http.MethodGet || method == http.MethodHead) && (rest == "*" || isResourceType(rest)): // a compartment
+		return "search-type"
 	}
 	return "other"
+}
+
+func isResourceType(name string) bool {
+	t, ok := r4.TypeByName(name)
+	return ok && t.IsResourceType()
 }
 
 func ofInstance(method string) string {

@@ -32,6 +32,9 @@ func TestInteractionOf(t *testing.T) {
 		{"GET", "/Patient/shaw/_history/2/$meta", "operation", "Patient"},
 		{"GET", "/Patient/shaw/$everything", "operation", "Patient"},
 		{"GET", "/Patient/shaw/other", "other", "Patient"},
+		{"GET", "/Patient/shaw/Observation", "search-type", "Patient"},
+		{"GET", "/Patient/shaw/*", "search-type", "Patient"},
+		{"DELETE", "/Patient/shaw/*", "other", "Patient"},
 		{"GET", "/Shaw/1", "other", ""},
 		{"GET", "/HumanName/1", "other", ""},
 	} {

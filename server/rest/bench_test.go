@@ -6,7 +6,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
+
+	"github.com/fhirlake/fhirlake/server/rest"
 )
 
 // discard is an answer that nobody reads.
@@ -59,4 +62,26 @@ func BenchmarkValidate(b *testing.B) {
 func BenchmarkTransactionOfTwo(b *testing.B) {
 	entry := `{"resource":` + patient("x") + `,"request":{"method":"POST","url":"Patient"}}`
 	benchmark(b, "POST", "", `{"resourceType":"Bundle","type":"transaction","entry":[`+entry+`,`+entry+`]}`, 200)
+}
+
+func BenchmarkSearch(b *testing.B) { benchmark(b, "GET", "/Patient?gender=female&_count=20", "", 200) }
+
+// BenchmarkConditionalCreate creates resources each of which has criteria of its own, in
+// a data store that has those of the runs before in its delta.
+func BenchmarkConditionalCreate(b *testing.B) {
+	s := newServer(b, func(o *rest.Options) { o.NewID = nil })
+	var number atomic.Int64
+	b.ReportAllocs()
+	b.SetParallelism(4)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			n := number.Add(1)
+			r := httptest.NewRequest("POST", "/datastore/ds/r4/Patient", strings.NewReader(fmt.Sprintf(`{"resourceType":"Patient","identifier":[{"value":"%d"}]}`, n)))
+			r.Header.Set("If-None-Exist", fmt.Sprintf("identifier=%d", n))
+			w := &discard{header: http.Header{}}
+			if s.handler.ServeHTTP(w, r); w.status != 201 {
+				b.Fatalf("status %d", w.status)
+			}
+		}
+	})
 }

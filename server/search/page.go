@@ -131,8 +131,13 @@ func (f *finder) answer(ctx context.Context, from place, r Request) (*Page, erro
 	return p, nil
 }
 
+// maxPageBytes bounds the resources of a page, which are in memory: 1,000 are some 2 MB,
+// but one may have 5 MB.
+const maxPageBytes = 64 << 20
+
 // read reads the resources of addresses, as they were at the moment.
 func (f *finder) read(ctx context.Context, list []postings.Address) (all []lake.Resource, err error) {
+	bytes := 0
 	for i, a := range list {
 		if i%64 == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
@@ -150,6 +155,9 @@ func (f *finder) read(ctx context.Context, list []postings.Address) (all []lake.
 		}
 		if err != nil {
 			return nil, err
+		}
+		if bytes += len(r.JSON); bytes > maxPageBytes {
+			return nil, outcome.Faultf(outcome.TooCostly, "the resources of this page have more than %d bytes; ask for fewer with _count", maxPageBytes)
 		}
 		all = append(all, r)
 	}

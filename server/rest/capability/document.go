@@ -52,7 +52,7 @@ var searching = []string{
 	"All pages of a search are of the moment of the first: each resource comes once, none is lost, whatever is written meanwhile. The link `next` is good for 10 minutes; later, or after the server was started again, it is 410 with code processing: begin the search again. A page that another search gave, or nobody, is 400. For a search that was posted and is too long for a URL, post it again with the `_page` of the link.",
 	"A search sees all that was answered before it began, unless the client says that it may be eventual.",
 	"What is not known or not offered is left out of the link `self`, and told in an OperationOutcome among the entries (mode outcome); with `Prefer: handling=strict` it is 400. A value that cannot be read is 400 always.",
-	"A search that takes longer than 30 seconds, or an include that brings too much, is 422 with code too-costly, and the OperationOutcome says which part it was.",
+	"A search that takes longer than 30 seconds, an include that brings too much, or a page of more than 64 MiB is 422 with code too-costly, and the OperationOutcome says which part it was.",
 	"`_explain=true` adds an OperationOutcome whose diagnostics show how the search is done, for who looks for what makes it slow.",
 	"While a data store has resources that were imported without a search index, its searches are 503, and say what to do.",
 }

@@ -25,7 +25,7 @@ type Generator struct {
 }
 
 // NewGenerator makes a generator for the resources that s has now. features are those of
-// the parser: Near and ReferenceOrder say what is made.
+// the parser: Near, ReferenceOrder and FirstStored say what is made.
 func NewGenerator(s *Store, rnd *rand.Rand, features query.Features) *Generator {
 	g := &Generator{store: s, rand: rnd, features: features, sources: map[*Resource][]*Resource{}}
 	for _, typ := range r4.ResourceTypes() {
@@ -254,6 +254,7 @@ func (g *Generator) sort(typ r4.TypeID) []string {
 	for _, p := range g.store.Table.Parameters(typ) {
 		switch {
 		case p.Origin == search.OriginText, p.Origin == search.OriginContent, p.Origin == search.OriginQuery:
+		case p.Origin == search.OriginCreated && g.features&query.FirstStored == 0:
 		case search.KindOf(p.Type) == search.KindNone:
 		case p.Type == r4.SearchReference && g.features&query.ReferenceOrder == 0:
 		default:

@@ -18,7 +18,7 @@ import (
 // comes up.
 func TestGeneratedSearchesAreRead(t *testing.T) {
 	s := load(t, corpus.Folder(t, "r4-examples"))
-	features := query.Near | query.ReferenceOrder
+	features := query.Near | query.ReferenceOrder | query.FirstStored
 	g := searchtest.NewGenerator(s, rand.New(rand.NewPCG(1, 2)), features)
 	p := query.Parser{Parameters: search.R4(), Features: features}
 	const searches = 8_000
@@ -98,7 +98,7 @@ func contains(seen map[string]int, part string) bool {
 func TestGeneratorIsRepeatable(t *testing.T) {
 	s := load(t, corpus.Folder(t, "r4-examples"))
 	list := func() (all []string) {
-		g := searchtest.NewGenerator(s, rand.New(rand.NewPCG(7, 7)), query.Near)
+		g := searchtest.NewGenerator(s, rand.New(rand.NewPCG(7, 7)), query.Near|query.FirstStored)
 		for range 200 {
 			all = append(all, fmt.Sprint(g.Next()))
 		}

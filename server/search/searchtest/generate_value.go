@@ -19,6 +19,7 @@ func (g *Generator) leaf(x *Resource) (name, value string, ok bool) {
 	for _, p := range g.store.Table.Parameters(x.Type) {
 		switch {
 		case p.Origin == search.OriginText, p.Origin == search.OriginContent, p.Origin == search.OriginQuery:
+		case p.Origin == search.OriginCreated && g.features&query.FirstStored == 0:
 		case p.Type == r4.SearchSpecial && g.features&query.Near == 0:
 		case p.Type == r4.SearchComposite || p.Origin != search.OriginRows || x.has(p):
 			have = append(have, p)

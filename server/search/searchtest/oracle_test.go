@@ -20,7 +20,7 @@ var now = time.Date(2024, 6, 1, 12, 0, 0, 0, time.UTC)
 func parse(t testing.TB, text string) *query.Query {
 	t.Helper()
 	typ, raw, _ := strings.Cut(text, "?")
-	p := query.Parser{Parameters: search.R4(), Features: query.Near | query.ReferenceOrder}
+	p := query.Parser{Parameters: search.R4(), Features: query.Near | query.ReferenceOrder | query.FirstStored}
 	q, err := p.Parse(query.Request{
 		Type: r4.ResourceTypeByName([]byte(typ)), Raw: []string{raw}, Strict: true, Now: now,
 		Bases: []string{"http://localhost/r4/"},
