@@ -192,3 +192,11 @@ func (b *Batch) poison() {
 		records[i] = Record{Start: 1<<32 - 1, End: 1<<32 - 1, Root: fhir.NoNode}
 	}
 }
+
+// empty lets the batches go, so that what a Commit does may take their memory: some
+// 200 MB, with what the stages keep in them.
+func (p *pool) empty() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.free = nil
+}

@@ -133,6 +133,7 @@ func (j *job) run(ctx context.Context) error {
 		}
 		return err
 	}
+	j.pool.empty()
 	for i, s := range j.Sinks {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)

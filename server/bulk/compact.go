@@ -260,7 +260,7 @@ func (c *compaction) write(ctx context.Context, plan *compact.Plan, res *Compact
 		Sinks:   append([]pipeline.Sink{columns, log, entries, annotations.New(builder, annotations.Issues, number)}, searched.sinks...),
 		Lenient: true, // what is stored was accepted
 		Workers: c.Workers,
-		Memory:  c.Memory,
+		Memory:  searched.inFlight(c.Memory),
 		Monitor: c.Monitor,
 	})
 	if err != nil {

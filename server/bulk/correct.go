@@ -131,7 +131,7 @@ func (c *corrector) rewrite(at *lake.Moment, b *snapshot.Builder, again, void []
 		Sinks:   sinks,
 		Lenient: c.job.lenient(),
 		Workers: c.job.Workers,
-		Memory:  c.job.Memory,
+		Memory:  searched.inFlight(c.job.Memory),
 	})
 	if err != nil {
 		return res, nil, err

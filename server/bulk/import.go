@@ -240,7 +240,7 @@ func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult
 		Sinks:   sinks,
 		Lenient: j.lenient(),
 		Workers: j.Workers,
-		Memory:  j.Memory,
+		Memory:  searched.inFlight(j.Memory),
 		Monitor: j.Monitor,
 	})
 	if err != nil {

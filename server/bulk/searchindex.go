@@ -2,6 +2,7 @@ package bulk
 
 import (
 	"context"
+	"runtime/debug"
 
 	"github.com/fhirlake/fhirlake/fhir/search"
 	"github.com/fhirlake/fhirlake/pipeline"
@@ -24,13 +25,16 @@ type indexing struct {
 const minBuild = 128 << 20
 
 // newIndexing makes what a job adds; name is that of the index file. memory is what may be in
-// flight in the job: building takes as much, when nothing is in flight any more.
+// flight in the job, some quarter of what the process may use (docs/operations.md): building
+// takes twice as much, when nothing is in flight any more.
 func newIndexing(dir, name string, secret []byte, workers int, memory int64) (x indexing, err error) {
 	x.sink, err = searchindex.New(searchindex.Options{
 		Dir: dir, Name: name, Secret: secret,
 		Values: func(b *pipeline.Batch) *search.Values { return pipeline.SearchValues.Of(b) },
 		Build: func(ctx context.Context, runs []*postings.Run, path, tempDir string) error {
-			return searchdb.Build(ctx, runs, searchdb.BuildOptions{Path: path, TempDir: tempDir, Threads: workers, Memory: max(memory, minBuild)})
+			// What was in flight would stay with the process beside what DuckDB takes.
+			debug.FreeOSMemory()
+			return searchdb.Build(ctx, runs, searchdb.BuildOptions{Path: path, TempDir: tempDir, Threads: workers, Memory: max(2*memory, minBuild)})
 		},
 	})
 	if err != nil {
@@ -38,6 +42,15 @@ func newIndexing(dir, name string, secret []byte, workers int, memory int64) (x 
 	}
 	x.stages, x.sinks = []pipeline.Stage{index.New(search.R4())}, []pipeline.Sink{x.sink}
 	return x, nil
+}
+
+// inFlight is what of memory may be in flight beside the rows of the index: the values in
+// the batches and the runs take the rest (docs/decisions/0034).
+func (x *indexing) inFlight(memory int64) int64 {
+	if x.sink == nil || memory <= 0 {
+		return memory
+	}
+	return memory / 8 * 3
 }
 
 // result is the index that was made, for the manifest.

@@ -156,7 +156,7 @@ func (s *Sink) Commit(context.Context) error {
 	if err := s.closing.Wait(); err != nil {
 		return err
 	}
-	s.files = nil
+	s.files, s.encoders.idle = nil, nil // other sinks' Commit may take the memory
 	return nil
 }
 

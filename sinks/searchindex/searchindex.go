@@ -28,8 +28,8 @@ import (
 )
 
 // runBytes is the size of a run: memory is a few of them for each worker, and a job of
-// 1 GB has some 40.
-const runBytes = 16 << 20
+// 1 GB has some 60.
+const runBytes = 8 << 20
 
 // Options says what to make.
 type Options struct {
@@ -42,7 +42,7 @@ type Options struct {
 	// Build makes the index file at path of runs, with room for temporary files in
 	// tempDir, which it makes and removes. The file is synced.
 	Build func(ctx context.Context, runs []*postings.Run, path, tempDir string) error
-	// RunBytes is about the size of a run; 0: some 16 MiB.
+	// RunBytes is about the size of a run; 0: 8 MiB.
 	RunBytes int64
 }
 
@@ -185,6 +185,7 @@ func (s *Sink) Commit(ctx context.Context) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
+	s.open = nil // so that Build may have their memory
 	if len(s.runs) == 0 {
 		return nil
 	}

@@ -99,6 +99,7 @@ type Rows struct {
 
 	known map[uint64]struct{} // hashes whose texts are there
 	texts int                 // bytes of texts
+	order []uint32            // buffer of WriteRun
 }
 
 // Len gives the number of rows of values.
@@ -111,17 +112,26 @@ func (r *Rows) Size() int64 {
 	return int64(r.texts) + 48*int64(r.Len()) + 64*int64(len(r.Resources)) + 88*int64(len(r.Values)+len(r.Words)) + 40*int64(len(r.Quantities))
 }
 
-// Reset empties r and keeps its memory.
+// Reset empties r. It keeps the memory of what was used: types come one after the other,
+// and what is much in one is rare in the next.
 func (r *Rows) Reset() {
 	clear(r.Resources)
 	clear(r.Values)
 	clear(r.Words)
 	clear(r.known)
 	*r = Rows{
-		Resources: r.Resources[:0], Tokens: r.Tokens[:0], Strings: r.Strings[:0], Dates: r.Dates[:0], Numbers: r.Numbers[:0],
-		Quantities: r.Quantities[:0], References: r.References[:0], URIs: r.URIs[:0], Values: r.Values[:0], Words: r.Words[:0],
-		known: r.known,
+		Resources: emptied(r.Resources), Tokens: emptied(r.Tokens), Strings: emptied(r.Strings), Dates: emptied(r.Dates), Numbers: emptied(r.Numbers),
+		Quantities: emptied(r.Quantities), References: emptied(r.References), URIs: emptied(r.URIs), Values: emptied(r.Values), Words: emptied(r.Words),
+		known: r.known, order: r.order,
 	}
+}
+
+// emptied gives a slice without rows, with its memory if a quarter of that was used.
+func emptied[T any](rows []T) []T {
+	if len(rows) < cap(rows)/4 {
+		return nil
+	}
+	return rows[:0]
 }
 
 // AddResource adds a resource; its values come with [Rows.Add].

@@ -39,13 +39,13 @@ const runGroup = 16 << 10
 
 // WriteRun writes rows to files whose names begin with base; it changes their order.
 func WriteRun(base string, r *Rows) (*Run, error) {
-	r.Tokens = byGroup(r.Tokens, func(x *Token) search.GroupID { return x.Group })
-	r.Strings = byGroup(r.Strings, func(x *String) search.GroupID { return x.Group })
-	r.Dates = byGroup(r.Dates, func(x *Date) search.GroupID { return x.Group })
-	r.Numbers = byGroup(r.Numbers, func(x *Number) search.GroupID { return x.Group })
-	r.Quantities = byGroup(r.Quantities, func(x *Quantity) search.GroupID { return x.Group })
-	r.References = byGroup(r.References, func(x *Reference) search.GroupID { return x.Group })
-	r.URIs = byGroup(r.URIs, func(x *URI) search.GroupID { return x.Group })
+	byGroup(r.Tokens, func(x *Token) search.GroupID { return x.Group }, &r.order)
+	byGroup(r.Strings, func(x *String) search.GroupID { return x.Group }, &r.order)
+	byGroup(r.Dates, func(x *Date) search.GroupID { return x.Group }, &r.order)
+	byGroup(r.Numbers, func(x *Number) search.GroupID { return x.Group }, &r.order)
+	byGroup(r.Quantities, func(x *Quantity) search.GroupID { return x.Group }, &r.order)
+	byGroup(r.References, func(x *Reference) search.GroupID { return x.Group }, &r.order)
+	byGroup(r.URIs, func(x *URI) search.GroupID { return x.Group }, &r.order)
 	run := &Run{base: base, Rows: map[string]int64{}, Groups: map[string]map[search.GroupID]int64{}}
 	for _, t := range Tables {
 		n := t.Rows(r)
@@ -64,36 +64,49 @@ func WriteRun(base string, r *Rows) (*Run, error) {
 	return run, nil
 }
 
-// byGroup gives the rows ordered by their groups. It counts instead of comparing: there
-// are a few hundred groups, and comparing took a third of what an index costs before it
-// is built.
-func byGroup[T any](rows []T, group func(*T) search.GroupID) []T {
-	if len(rows) == 0 {
-		return rows
-	}
-	next := map[search.GroupID]int{} // how many rows a group has, then where its next one goes
-	for i := range rows {
-		next[group(&rows[i])]++
-	}
-	at := 0
-	for _, g := range slices.Sorted(maps.Keys(next)) {
-		n := next[g]
-		next[g] = at
-		at += n
-	}
-	sorted := make([]T, len(rows), cap(rows))
+// byGroup orders rows by their groups, those of one group in any order. It counts
+// instead of comparing, since there are a few hundred groups, and moves rows in place:
+// a second copy of a run would be garbage of many megabytes each time. to is a buffer.
+func byGroup[T any](rows []T, group func(*T) search.GroupID, to *[]uint32) {
+	number := map[search.GroupID]uint32{} // of a group, as they come
+	var counts []uint32
+	dest := slices.Grow((*to)[:0], len(rows))[:len(rows)] // first the number, then the place of each row
+	*to = dest
 	for i := range rows {
 		g := group(&rows[i])
-		sorted[next[g]] = rows[i]
-		next[g]++
+		n, ok := number[g]
+		if !ok {
+			n = uint32(len(counts))
+			number[g], counts = n, append(counts, 0)
+		}
+		dest[i] = n
+		counts[n]++
 	}
-	return sorted
+	at := uint32(0)
+	for _, g := range slices.Sorted(maps.Keys(number)) { // counts become the next places
+		n := number[g]
+		at, counts[n] = at+counts[n], at
+	}
+	for i, n := range dest {
+		dest[i] = counts[n]
+		counts[n]++
+	}
+	for i := range dest {
+		for j := dest[i]; j != uint32(i); j = dest[i] {
+			rows[i], rows[j] = rows[j], rows[i]
+			dest[i], dest[j] = dest[j], j
+		}
+	}
 }
 
+// groups counts the rows of each group; r is sorted by it.
 func (t *Table) groups(r *Rows, n int) map[search.GroupID]int64 {
 	groups := map[search.GroupID]int64{}
-	for i := range n {
-		groups[search.GroupID(t.integer[0](r, i))]++
+	for from, i := 0, 1; i <= n; i++ {
+		if g := t.integer[0](r, from); i == n || t.integer[0](r, i) != g {
+			groups[search.GroupID(g)] = int64(i - from)
+			from = i
+		}
 	}
 	return groups
 }
@@ -157,7 +170,7 @@ func (t *Table) writeGroup(g file.SerialRowGroupWriter, b *columnBuffer, r *Rows
 		if err != nil {
 			return err
 		}
-		b.fill(t, c, r, from, to)
+		t.fill[c](b, r, from, to)
 		switch w := w.(type) {
 		case *file.Int32ColumnChunkWriter:
 			_, err = w.WriteBatch(b.i32, nil, nil)
@@ -180,21 +193,29 @@ func (t *Table) writeGroup(g file.SerialRowGroupWriter, b *columnBuffer, r *Rows
 	return g.Close()
 }
 
-func (b *columnBuffer) fill(t *Table, c int, r *Rows, from, to int) {
+// fill sets b to a column of rows.
+func fill[T any](b *columnBuffer, c *column[T], rows []T) {
 	b.i32, b.i64, b.f64, b.bool, b.text = b.i32[:0], b.i64[:0], b.f64[:0], b.bool[:0], b.text[:0]
-	for i := from; i < to; i++ {
-		bits, text := t.Value(r, i, c)
-		switch t.Columns[c].Type {
-		case Uint32:
-			b.i32 = append(b.i32, int32(bits))
-		case Uint64, Int64:
-			b.i64 = append(b.i64, int64(bits))
-		case Float:
-			b.f64 = append(b.f64, math.Float64frombits(bits))
-		case Bool:
-			b.bool = append(b.bool, bits != 0)
-		case Text:
-			b.text = append(b.text, parquet.ByteArray(text))
+	switch c.typ {
+	case Uint32:
+		for i := range rows {
+			b.i32 = append(b.i32, int32(c.integer(&rows[i])))
+		}
+	case Uint64, Int64:
+		for i := range rows {
+			b.i64 = append(b.i64, int64(c.integer(&rows[i])))
+		}
+	case Float:
+		for i := range rows {
+			b.f64 = append(b.f64, math.Float64frombits(c.integer(&rows[i])))
+		}
+	case Bool:
+		for i := range rows {
+			b.bool = append(b.bool, c.integer(&rows[i]) != 0)
+		}
+	case Text:
+		for i := range rows {
+			b.text = append(b.text, parquet.ByteArray(c.text(&rows[i])))
 		}
 	}
 }

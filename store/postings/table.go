@@ -25,8 +25,9 @@ type Column struct {
 type Table struct {
 	Name    string
 	Columns []Column
-	// Order has the columns by which rows are sorted, the first ones by which queries
-	// choose; the others are there to make the order one.
+	// Order has the columns by which rows are sorted: that by which queries choose, and
+	// the address. More would make the key of a sort longer than 32 bytes, above which
+	// DuckDB takes one and a half times as long (docs/decisions/0034).
 	Order []string
 	// Grouped says that the first column of Order is the value group.
 	Grouped bool
@@ -36,6 +37,7 @@ type Table struct {
 	rows    func(*Rows) int
 	integer []func(*Rows, int) uint64 // by column; nil for a text
 	text    []func(*Rows, int) string // by column; nil for all else
+	fill    []func(b *columnBuffer, r *Rows, from, to int)
 }
 
 // Rows gives the number of rows that r has of the table.
@@ -58,19 +60,19 @@ var Tables = []*Table{
 		column[Resource]{"version", Uint32, func(x *Resource) uint64 { return uint64(x.Version) }, nil},
 		column[Resource]{"updated", Int64, func(x *Resource) uint64 { return uint64(x.Updated) }, nil},
 		column[Resource]{"id", Text, nil, func(x *Resource) string { return x.ID }}),
-	valueTable("token", []string{"code", "addr", "system", "part"}, func(r *Rows) []Token { return r.Tokens }, func(x *Token) *value { return &x.value },
+	valueTable("token", []string{"code", "addr"}, func(r *Rows) []Token { return r.Tokens }, func(x *Token) *value { return &x.value },
 		column[Token]{"code", Uint64, func(x *Token) uint64 { return x.Code }, nil},
 		column[Token]{"system", Uint64, func(x *Token) uint64 { return x.System }, nil},
 		column[Token]{"implied", Bool, func(x *Token) uint64 { return truth(x.Implied) }, nil}),
-	valueTable("string", []string{"words", "addr", "part"}, func(r *Rows) []String { return r.Strings }, func(x *String) *value { return &x.value },
+	valueTable("string", []string{"words", "addr"}, func(r *Rows) []String { return r.Strings }, func(x *String) *value { return &x.value },
 		column[String]{"words", Uint64, func(x *String) uint64 { return x.Words }, nil}),
-	valueTable("date", []string{"low", "addr", "high", "part"}, func(r *Rows) []Date { return r.Dates }, func(x *Date) *value { return &x.value },
+	valueTable("date", []string{"low", "addr"}, func(r *Rows) []Date { return r.Dates }, func(x *Date) *value { return &x.value },
 		column[Date]{"low", Int64, func(x *Date) uint64 { return uint64(x.Start) }, nil},
 		column[Date]{"high", Int64, func(x *Date) uint64 { return uint64(x.End) }, nil}),
-	valueTable("number", []string{"low", "addr", "high", "part"}, func(r *Rows) []Number { return r.Numbers }, func(x *Number) *value { return &x.value },
+	valueTable("number", []string{"low", "addr"}, func(r *Rows) []Number { return r.Numbers }, func(x *Number) *value { return &x.value },
 		column[Number]{"low", Float, func(x *Number) uint64 { return math.Float64bits(x.Low) }, nil},
 		column[Number]{"high", Float, func(x *Number) uint64 { return math.Float64bits(x.High) }, nil}),
-	valueTable("quantity", []string{"low", "addr", "high", "code", "part"}, func(r *Rows) []Quantity { return r.Quantities }, func(x *Quantity) *value { return &x.value },
+	valueTable("quantity", []string{"low", "addr"}, func(r *Rows) []Quantity { return r.Quantities }, func(x *Quantity) *value { return &x.value },
 		column[Quantity]{"low", Float, func(x *Quantity) uint64 { return math.Float64bits(x.Low) }, nil},
 		column[Quantity]{"high", Float, func(x *Quantity) uint64 { return math.Float64bits(x.High) }, nil},
 		column[Quantity]{"system", Uint64, func(x *Quantity) uint64 { return x.System }, nil},
@@ -79,12 +81,12 @@ var Tables = []*Table{
 		column[Quantity]{"base", Uint64, func(x *Quantity) uint64 { return x.Base }, nil},
 		column[Quantity]{"base_low", Float, func(x *Quantity) uint64 { return math.Float64bits(x.In.Low) }, nil},
 		column[Quantity]{"base_high", Float, func(x *Quantity) uint64 { return math.Float64bits(x.In.High) }, nil}),
-	valueTable("reference", []string{"target", "addr", "base", "version", "part"}, func(r *Rows) []Reference { return r.References }, func(x *Reference) *value { return &x.value },
+	valueTable("reference", []string{"target", "addr"}, func(r *Rows) []Reference { return r.References }, func(x *Reference) *value { return &x.value },
 		column[Reference]{"type", Uint32, func(x *Reference) uint64 { return uint64(TypeNumber(x.Type)) }, nil},
 		column[Reference]{"target", Uint64, func(x *Reference) uint64 { return x.Target }, nil},
 		column[Reference]{"base", Uint64, func(x *Reference) uint64 { return x.Base }, nil},
 		column[Reference]{"version", Uint64, func(x *Reference) uint64 { return x.Version }, nil}),
-	valueTable("uri", []string{"uri", "addr", "version", "part"}, func(r *Rows) []URI { return r.URIs }, func(x *URI) *value { return &x.value },
+	valueTable("uri", []string{"uri", "addr"}, func(r *Rows) []URI { return r.URIs }, func(x *URI) *value { return &x.value },
 		column[URI]{"uri", Uint64, func(x *URI) uint64 { return x.URI }, nil},
 		column[URI]{"version", Uint64, func(x *URI) uint64 { return x.Version }, nil}),
 	build(&Table{Name: "value", Order: []string{"text", "hash"}, Texts: true}, func(r *Rows) []Value { return r.Values },
@@ -133,6 +135,7 @@ func build[T any](t *Table, rows func(*Rows) []T, columns ...column[T]) *Table {
 			integer = func(r *Rows, i int) uint64 { return c.integer(&rows(r)[i]) }
 		}
 		t.integer, t.text = append(t.integer, integer), append(t.text, text)
+		t.fill = append(t.fill, func(b *columnBuffer, r *Rows, from, to int) { fill(b, &c, rows(r)[from:to]) })
 	}
 	return t
 }
