@@ -19,7 +19,7 @@ import (
 	"github.com/fhirlake/fhirlake/store/lake"
 )
 
-// Conditional writes are single by two means. Who decides by criteria holds their lock
+// Conditional writes are single by two means (docs/decisions/0038). Who decides by criteria holds their lock
 // from before the search, which sees all commits before it, until after the commit, so
 // of writes with the same criteria each sees what the one before it did. And a write of
 // the one resource that was found names its version (If-Match of store/lake), so what

@@ -1,7 +1,8 @@
 // Package rest is the FHIR REST interface of data stores (FHIR R4, 3.1.0), below
 // /datastore/{id}/r4: it reads requests, decides by the rules of HTTP and FHIR what they
 // come to, and writes answers. Which version is the current one and what a condition
-// comes to is store/lake's; listening, logs and metrics are server/httpd's.
+// comes to is store/lake's; what a search finds is server/search's; listening, logs and
+// metrics are server/httpd's.
 //
 // The path of a request: [Handler] reads it into a call, a call is run by the func of
 // its interaction, and that gives a reply. An entry of a Bundle is a call too, so both

@@ -159,7 +159,7 @@ func resourceOf(t r4.TypeID, s Server) resourcePart {
 	if s.Search && set != 0 {
 		r.ConditionalCreate, r.ConditionalUpdate = set.Has(Create), set.Has(Update)
 		if set.Has(Delete) {
-			r.ConditionalDelete = "multiple"
+			r.ConditionalDelete = "single" // many need _count, which the statement has no word for
 		}
 		for _, q := range Parameters(t) {
 			r.SearchParam = append(r.SearchParam, searchPart{q.Code, q.URL, query.TypeName(q.Type)})
