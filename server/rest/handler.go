@@ -35,6 +35,7 @@ type Options struct {
 	PerClient  int           // requests at once of one address, further ones get 429; 0: no limit
 	Bodies     int64         // bytes of requests' bodies in memory, further ones get 503; 0: 256 MiB
 	Timeout    time.Duration // of a request, from its header to its answer; 0: 60 s
+	SlowSearch time.Duration // searches that take as long are logged, without values; 0: 1 s
 
 	Now   func() time.Time // nil: time.Now
 	NewID func() string    // ids of created resources; nil: random UUIDs
@@ -62,6 +63,7 @@ func New(o Options) *Handler {
 	o.Concurrent = cmp.Or(o.Concurrent, 256)
 	o.Bodies = cmp.Or(o.Bodies, 256<<20)
 	o.Timeout = cmp.Or(o.Timeout, time.Minute)
+	o.SlowSearch = cmp.Or(o.SlowSearch, time.Second)
 	if o.Now == nil {
 		o.Now = time.Now
 	}

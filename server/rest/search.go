@@ -3,8 +3,10 @@ package rest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/outcome"
@@ -86,7 +88,11 @@ func (c *call) find(q *query.Query, r search.Request) (*search.Page, error) {
 	if c.ds.options.Search == nil {
 		return nil, outcome.Faultf(outcome.NotSupported, "this data store is not searched")
 	}
+	start := time.Now()
 	p, err := c.ds.options.Search.Search(c.ctx, q, r)
+	if took := time.Since(start); took >= c.h.o.SlowSearch {
+		c.h.o.Log.WarnContext(c.ctx, "slow search", "datastore", c.datastore, "path", pathOf(q), "parameters", q.Names(), "duration", took)
+	}
 	var f *outcome.Fault
 	if errors.As(err, &f) && f.Kind == outcome.Gone { // a page, not a resource that was deleted
 		f = outcome.Faultf(outcome.Gone, "%s", f.Issues[0].Diagnostics)
@@ -94,6 +100,14 @@ func (c *call) find(q *query.Query, r search.Request) (*search.Page, error) {
 		return nil, f
 	}
 	return p, err
+}
+
+// pathOf says what a query searches, without ids.
+func pathOf(q *query.Query) string {
+	if len(q.Selects) == 1 {
+		return q.Selects[0].Type.String()
+	}
+	return fmt.Sprintf("%d types", len(q.Selects))
 }
 
 // path is what the call searches, relative to the base.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/fhirlake/fhirlake/fhir/outcome"
 	"github.com/fhirlake/fhirlake/fhir/r4"
@@ -190,5 +191,20 @@ func TestWhatIsFoundIsNeverAsItWas(t *testing.T) {
 	}
 	if w := s.do(t, "GET", "/Patient/p", ""); w.Header().Get("Etag") != `W/"2"` {
 		t.Errorf("the resource was changed: %s", w.Body)
+	}
+}
+
+func TestSlowSearchesAreLoggedWithoutValues(t *testing.T) {
+	for slow, want := range map[time.Duration]bool{1: true, time.Hour: false} {
+		logged, l := log()
+		s := newServer(t, func(o *rest.Options) { o.Log, o.SlowSearch = l, slow })
+		s.do(t, "GET", "/Patient?name=shaw&organization.name:exact=acme&_sort=-birthdate&shaw=shaw", "")
+		text := logged.String()
+		if got := strings.Contains(text, "slow search") && strings.Contains(text, "organization.name:exact"); got != want {
+			t.Errorf("longer than %s: logged %q", slow, text)
+		}
+		if strings.Contains(text, "shaw") || strings.Contains(text, "acme") {
+			t.Errorf("values are in the log: %s", text)
+		}
 	}
 }

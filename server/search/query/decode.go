@@ -124,6 +124,15 @@ func (q *Query) Self() string {
 	return string(b)
 }
 
+// Names gives the names of the parameters in Self, without any value.
+func (q *Query) Names() []string {
+	names := make([]string, len(q.self))
+	for i, p := range q.self {
+		names[i] = p.name
+	}
+	return names
+}
+
 // checkEscapes refuses a backslash that escapes nothing (Escaping Search Parameters:
 // `xx\xx` is illegal).
 func checkEscapes(s string) error {
