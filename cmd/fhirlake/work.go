@@ -146,6 +146,7 @@ func served(l *lake, memory int64) map[string]owner.Operation {
 		backupWork.name:             backupWork.operation(l, memory),
 		fsckWork.name:               fsckWork.operation(l, memory),
 		compactWork.name:            compactWork.operation(l, memory),
+		reindexWork.name:            reindexWork.operation(l, memory),
 		createDatastoreWork.name:    createDatastoreWork.operation(l, memory),
 		deleteDatastoreWork.name:    deleteDatastoreWork.operation(l, memory),
 		configureDatastoreWork.name: configureDatastoreWork.operation(l, memory),
