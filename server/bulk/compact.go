@@ -275,11 +275,19 @@ func (c *compaction) write(ctx context.Context, plan *compact.Plan, res *Compact
 	}
 	res.Versions = settled.Entries
 	layers, segments := plan.Drops()
+	indexes, drop := searched.result(), []string(nil)
+	if len(c.Erase) > 0 {
+		again, paths, err := c.withoutErased(ctx, segments)
+		if err != nil {
+			return err
+		}
+		indexes, drop = append(indexes, again...), paths
+	}
 	return c.fold.Publish(ctx, func() error {
 		m, err := store.Publish(builder, snapshot.PublishOptions{
 			Now: c.Now(), Base: c.base.Number, IDs: settled.IDs, Entries: settled.Entries,
 			Superseded: settled.Superseded, KeepVersions: true,
-			DropLayers: layers, DropSegments: segments, Search: searched.result(), FoldedSeq: c.fold.Delta().Seq(),
+			DropLayers: layers, DropSegments: segments, Search: indexes, DropSearch: drop, FoldedSeq: c.fold.Delta().Seq(),
 		})
 		if err != nil {
 			return err

@@ -153,6 +153,29 @@ func (o *ReindexOptions) index(ctx context.Context, base *snapshot.Manifest, seg
 	return searched.result(), nil
 }
 
+// withoutErased gives the paths of the index files that have rows of segments which are gone, or
+// go now, and so may have texts of what is erased; and in their place an index of what else they
+// cover.
+func (c *compaction) withoutErased(ctx context.Context, going []uint32) (indexes []snapshot.SearchIndex, drop []string, err error) {
+	var left []*snapshot.Segment
+	for i := range c.base.Search {
+		x := &c.base.Search[i]
+		goes := func(ordinal uint32) bool { return slices.Contains(going, ordinal) }
+		if len(x.Gone) == 0 && !slices.ContainsFunc(x.Segments, goes) {
+			continue
+		}
+		drop = append(drop, x.File.Path)
+		for _, ordinal := range x.Segments {
+			if s := c.base.ByOrdinal(ordinal); s != nil && s.Current > 0 && !goes(ordinal) {
+				left = append(left, s)
+			}
+		}
+	}
+	o := ReindexOptions{Lake: c.Lake, Workers: c.Workers, Memory: c.Memory, NewID: c.NewID, Monitor: c.Monitor}
+	indexes, err = o.index(ctx, c.base, left, &ReindexResult{})
+	return indexes, drop, err
+}
+
 // stay is the stage of records that stay where they are: no sink gives them another place.
 type stay struct{}
 

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/store/duck/searchdb"
 	"github.com/fhirlake/fhirlake/store/postings"
 	"github.com/fhirlake/fhirlake/store/snapshot"
@@ -169,6 +171,73 @@ func TestReindexTakesWhatHasNoIndexOfThisVersion(t *testing.T) {
 	m.expectIndexed()
 	m.check()
 	m.expectNoLeftovers()
+}
+
+// TestNothingOfWhatIsErasedStaysInTheIndex erases resources whose rows are in indexes of segments
+// that went before, that go now, and that stay.
+func TestNothingOfWhatIsErasedStaysInTheIndex(t *testing.T) {
+	m := newModel(t, 25)
+	m.f.opts.SearchIndex = true
+	var lines []string
+	for i := range 200 {
+		lines = append(lines, patient(fmt.Sprint("p", i), "common"), fmt.Sprintf(`{"resourceType":"Basic","id":"b%d","code":{"text":"kept %d"}}`, i, i))
+	}
+	m.importing(nil, append(lines, patient("p1000", "Erasmus"))...)
+	m.now = m.now.Add(time.Second)
+	m.importing(nil, patient("p1001", "Desiderius"), patient("p1000", "Rotterdam"))
+	m.expectIndexed()
+	m.compactWith(CompactOptions{})
+	all := `SELECT count(*) FROM $.resource WHERE id = 'p1000'`
+	texts := `SELECT count(*) FROM $.words WHERE folded IN ('erasmus', 'rotterdam')`
+	if m.countInIndex(all) == 0 || m.countInIndex(texts) == 0 {
+		t.Fatal("the index does not have what is to be erased")
+	}
+	m.compactWith(CompactOptions{Erase: []Resource{{r4.TypePatient, "p1000"}}})
+	if n, texts := m.countInIndex(all), m.countInIndex(texts); n != 0 || texts != 0 {
+		t.Errorf("%d rows and %d texts of what was erased are in the index", n, texts)
+	}
+	if n := m.countInIndex(`SELECT count(*) FROM $.words WHERE folded = 'desiderius'`); n == 0 {
+		t.Error("what was not erased is not in the index")
+	}
+	m.expectIndexed()
+	m.checkSound()
+	m.expectNoLeftovers()
+}
+
+// countInIndex gives the number that a query over all index files says; $ is their schema.
+func (m *model) countInIndex(query string) (n int) {
+	m.t.Helper()
+	man, release, err := m.f.store.Current()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer release()
+	var files []string
+	for i := range man.Search {
+		files = append(files, m.f.store.Path(&man.Search[i].File))
+	}
+	ctx := context.Background()
+	db, err := searchdb.Open(ctx, searchdb.Options{})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer db.Close()
+	state, err := db.NewState(ctx, files)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	rows, err := state.Query(ctx, strings.ReplaceAll(query, "$", state.Schema()))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	defer rows.Close()
+	if !rows.Next() {
+		m.t.Fatal(rows.Err())
+	}
+	if err := rows.Scan(&n); err != nil {
+		m.t.Fatal(err)
+	}
+	return n
 }
 
 func TestReindexOfAnEmptyDataStoreDoesNothing(t *testing.T) {
