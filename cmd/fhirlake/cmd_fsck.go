@@ -17,8 +17,8 @@ func newFsckCommand(g *globals) *cobra.Command {
 		Use:   "fsck",
 		Short: "Check every file, checksum, count and index of the root",
 		Long: `Fsck reads everything below the root and compares it with the manifests: sizes
-and checksums, rows of Parquet and resources files, id indexes, superseded rows,
-the delta with its tables and logs, the catalog. It changes nothing and works beside
+and checksums, rows of Parquet and resources files, id and search indexes, superseded
+rows, the delta with its tables and logs, the catalog. It changes nothing and works beside
 a running owner.
 
 Leftovers of a crashed job are named but do no harm; the exit code is 1 only when

@@ -254,6 +254,9 @@ func Store(ctx context.Context, s *snapshot.Store) (*Report, error) {
 	if err := c.layers(ctx); err != nil {
 		return nil, err
 	}
+	if err := c.searches(ctx); err != nil {
+		return nil, err
+	}
 	left, err := s.Unreferenced(m)
 	if err != nil {
 		return nil, fmt.Errorf("fsck: %w", err)
