@@ -24,6 +24,7 @@ import (
 type ImportComparison struct {
 	Files    int           `json:"files"`
 	Bytes    int64         `json:"bytes"`
+	Args     []string      `json:"args"` // flags of the import
 	Fhirlake []ImportRun   `json:"fhirlake"`
 	DuckDB   []ImportRun   `json:"duckdb,omitempty"`
 	Median   ImportMedians `json:"median"`
@@ -65,7 +66,7 @@ func CompareImport(ctx context.Context, o ImportOptions) (*ImportComparison, err
 	if err != nil {
 		return nil, fmt.Errorf("bench import: %w", err)
 	}
-	c := &ImportComparison{Files: len(files), Bytes: size}
+	c := &ImportComparison{Files: len(files), Bytes: size, Args: o.Args}
 	for range max(o.Runs, 1) {
 		r, err := runImport(ctx, &o)
 		if err != nil {

@@ -33,7 +33,8 @@ func newBenchImportCommand(g *globals) *cobra.Command {
 COPY (SELECT * FROM read_ndjson(...)) TO ... (FORMAT parquet) over the same files,
 in turn, each in a process of its own, and prints both with their ratio. DuckDB
 needs plain or gzip NDJSON files with one resource type each. --validation says what
-the import checks; run it with two levels in turn to see what one costs.
+the import checks, --search-index whether it indexes; run it with both in turn to see
+what one costs.
 
 Times are of whole processes, from start to exit.`,
 		Example: "  fhirlake generate --patients 1000 --out pop && fhirlake bench import --runs 3 pop",
@@ -51,7 +52,7 @@ Times are of whole processes, from start to exit.`,
 			}
 			defer os.RemoveAll(o.Work)
 			o.Inputs = args
-			o.Args = []string{"--validation", f.validation, "--workers", fmt.Sprint(f.workers), "--memory", f.memory.String()}
+			o.Args = []string{"--validation", f.validation, "--workers", fmt.Sprint(f.workers), "--memory", f.memory.String(), "--search-index", f.searchIndex}
 			o.Report = func(what string, r load.ImportRun) {
 				fmt.Fprintf(c.ErrOrStderr(), "%s: %.2f s, %.0f MB/s\n", what, r.Seconds, r.MegabytesPerSecond)
 			}
@@ -62,7 +63,7 @@ Times are of whole processes, from start to exit.`,
 			if g.json {
 				return printJSON(c.OutOrStdout(), res)
 			}
-			return printComparison(c.OutOrStdout(), res)
+			return printComparison(c.OutOrStdout(), res, f)
 		},
 	}
 	f.register(c)
@@ -72,8 +73,8 @@ Times are of whole processes, from start to exit.`,
 	return c
 }
 
-func printComparison(out io.Writer, c *load.ImportComparison) error {
-	fmt.Fprintf(out, "%d files, %s\n\n", c.Files, formatBytes(c.Bytes))
+func printComparison(out io.Writer, c *load.ImportComparison, f *importFlags) error {
+	fmt.Fprintf(out, "%d files, %s; validation %s, search index %s\n\n", c.Files, formatBytes(c.Bytes), f.validation, f.searchIndex)
 	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "\tseconds\tMB/s\tresources/s\tpeak memory\ton disk\tbytes/resource\t")
 	var notes []string
