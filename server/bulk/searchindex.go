@@ -26,7 +26,7 @@ const minBuild = 128 << 20
 
 // newIndexing makes what a job adds; name is that of the index file. memory is what may be in
 // flight in the job, some quarter of what the process may use (docs/operations.md): building
-// takes twice as much, when nothing is in flight any more.
+// takes half as much more, when nothing is in flight any more.
 func newIndexing(dir, name string, secret []byte, workers int, memory int64) (x indexing, err error) {
 	x.sink, err = searchindex.New(searchindex.Options{
 		Dir: dir, Name: name, Secret: secret,
@@ -34,7 +34,7 @@ func newIndexing(dir, name string, secret []byte, workers int, memory int64) (x 
 		Build: func(ctx context.Context, runs []*postings.Run, path, tempDir string) error {
 			// What was in flight would stay with the process beside what DuckDB takes.
 			debug.FreeOSMemory()
-			return searchdb.Build(ctx, runs, searchdb.BuildOptions{Path: path, TempDir: tempDir, Threads: workers, Memory: max(2*memory, minBuild)})
+			return searchdb.Build(ctx, runs, searchdb.BuildOptions{Path: path, TempDir: tempDir, Threads: workers, Memory: max(memory/2*3, minBuild)})
 		},
 	})
 	if err != nil {

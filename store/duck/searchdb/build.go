@@ -44,7 +44,7 @@ func Build(ctx context.Context, runs []*postings.Run, o BuildOptions) (err error
 	db := sql.OpenDB(c)
 	defer db.Close()
 	db.SetMaxOpenConns(1) // settings of a connection are those of all statements
-	if _, err := db.ExecContext(ctx, settings(o.Memory, o.Threads, o.TempDir)+"SET parquet_metadata_cache=true;\nATTACH "+Quote(o.Path)+" AS x"); err != nil {
+	if _, err := db.ExecContext(ctx, settings(o.Memory, o.Threads, o.TempDir)+"ATTACH "+Quote(o.Path)+" AS x"); err != nil {
 		return err
 	}
 	for _, t := range postings.Tables {
@@ -86,30 +86,39 @@ func buildTable(ctx context.Context, db *sql.DB, t *postings.Table, runs []*post
 	if _, err := db.ExecContext(ctx, createTable("x."+ident(t.Name), t)); err != nil {
 		return err
 	}
-	var files []string
-	for _, r := range runs {
-		if r.Rows[t.Name] > 0 {
-			files = append(files, Quote(r.Path(t.Name)))
-		}
-	}
-	if len(files) == 0 {
-		return nil
-	}
-	from := "FROM read_parquet([" + strings.Join(files, ",") + "], hive_partitioning=false)"
 	insert := "INSERT INTO x." + ident(t.Name) + " "
 	order := " ORDER BY " + strings.Join(quoted(t.Order), ",")
+	all := fromRuns(t, runs, func(r *postings.Run) bool { return r.Rows[t.Name] > 0 })
 	switch {
+	case all == "":
+		return nil
 	case t.Texts:
-		return exec(ctx, db, insert+"SELECT "+distinct(t)+" "+from+" GROUP BY hash"+order)
+		return exec(ctx, db, insert+"SELECT "+distinct(t)+" "+all+" GROUP BY hash"+order)
 	case !t.Grouped:
-		return exec(ctx, db, insert+"SELECT * "+from+order)
+		return exec(ctx, db, insert+"SELECT * "+all+order)
 	}
 	for _, s := range ranges(t, runs, memory) {
+		from := fromRuns(t, runs, func(r *postings.Run) bool { return s.has(r.Groups[t.Name]) })
 		if err := exec(ctx, db, fmt.Sprintf("%sSELECT * %s WHERE grp BETWEEN %d AND %d%s", insert, from, s.from, s.to, order)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// fromRuns is the FROM that reads a table of the runs that are wanted; "" for none. What
+// DuckDB keeps of each file is not in its memory limit, so others are left out.
+func fromRuns(t *postings.Table, runs []*postings.Run, wanted func(*postings.Run) bool) string {
+	var files []string
+	for _, r := range runs {
+		if wanted(r) {
+			files = append(files, Quote(r.Path(t.Name)))
+		}
+	}
+	if len(files) == 0 {
+		return ""
+	}
+	return "FROM read_parquet([" + strings.Join(files, ",") + "], hive_partitioning=false)"
 }
 
 func exec(ctx context.Context, db *sql.DB, text string) error {
@@ -132,6 +141,16 @@ func distinct(t *postings.Table) string {
 
 // part is a range of value groups, with both.
 type part struct{ from, to search.GroupID }
+
+// has tells whether one of some groups is in the range.
+func (p part) has(groups map[search.GroupID]int64) bool {
+	for g := range groups {
+		if p.from <= g && g <= p.to {
+			return true
+		}
+	}
+	return false
+}
 
 // rowMemory is what DuckDB takes to sort one row, with room to spare: a sort that
 // spills costs three times one that does not (docs/decisions/0034).
