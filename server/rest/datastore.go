@@ -26,7 +26,8 @@ type Store interface {
 var _ Store = (*lake.Lake)(nil)
 
 // An Eraser is a Store that can remove a resource with its history, so that nothing of
-// it is left on disk when Erase returns. The error is [lake.ErrNotFound] when it never
+// it is left on disk when Erase returns, but for files that a reader or an open search index
+// still holds. The error is [lake.ErrNotFound] when it never
 // had the resource.
 type Eraser interface {
 	Erase(ctx context.Context, t r4.TypeID, id string) error

@@ -9,7 +9,7 @@
 // that has a key must have its latest version (store/snapshot, invariant 5). It takes
 // as many as keeps the layers growing by a factor of two or more towards the older ones, so
 // that n entries lie in some log2(n) layers and are rewritten as often. Only the id index, some 28 bytes a version, is merged for
-// all of them. Rows are 20 times as large and stay where they are, but for segments
+// all of them. Rows are ten times as large and stay where they are, but for segments
 // that are small or have many dead rows.
 //
 // A row is dead when no version is in it: it lost against a later line of its import, or
