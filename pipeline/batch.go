@@ -211,6 +211,27 @@ var slotCount atomic.Int32
 // leaves them for the sink or the delta that takes them.
 var SearchValues = NewSlot[search.Values]()
 
+// Stored is what a source that reads a data store leaves on a batch for the sinks that write
+// resources as they are stored. Such a batch has one resource type.
+type Stored struct {
+	Type      r4.TypeID
+	Resources int64
+	// Packed are zstd frames of whole lines with all resources of the batch; when it is
+	// empty, they are in Data, each with its line end.
+	Packed []byte
+}
+
+// StoredOf is the slot of Stored.
+var StoredOf = NewSlot[Stored]()
+
+// resources is how many records the batch has, or stands for.
+func (b *Batch) resources() int64 {
+	if b.Stored && len(b.Records) == 0 {
+		return StoredOf.Of(b).Resources
+	}
+	return int64(len(b.Records))
+}
+
 // Slot is a place on every batch for a value of type T that one stage makes and
 // a sink takes. The value stays with the batch when it is used again, so its
 // memory is reused. Slots are made in package variables.

@@ -106,7 +106,8 @@ func (c *collector) write(ctx context.Context, b *Batch) error {
 	m := &c.meters.collector
 	m.batches.Add(1)
 	m.bytes.Add(b.Input)
-	m.records.Add(int64(len(b.Records)))
+	n := b.resources()
+	m.records.Add(n)
 	c.meters.count(b.Records)
 
 	h := &held{batch: b, tasks: 1} // the one is this call
@@ -122,7 +123,7 @@ func (c *collector) write(ctx context.Context, b *Batch) error {
 		}
 		sm.batches.Add(1)
 		sm.bytes.Add(b.Input)
-		sm.records.Add(int64(len(b.Records)))
+		sm.records.Add(n)
 		if err := c.add(i, h, tasks); err != nil {
 			return err
 		}

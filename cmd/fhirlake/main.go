@@ -157,6 +157,7 @@ rejected records.`,
 	c.AddCommand(
 		newServeCommand(g),
 		newImportCommand(g),
+		newExportCommand(g),
 		newSQLCommand(g),
 		newValidateCommand(g),
 		newGenerateCommand(g),

@@ -153,6 +153,7 @@ func served(l *lake, memory int64) map[string]owner.Operation {
 		addProfilesWork.name:        addProfilesWork.operation(l, memory),
 		removeProfilesWork.name:     removeProfilesWork.operation(l, memory),
 		sqlWork.name:                sqlWork.operation(l, memory),
+		exportWork.name:             exportWork.operation(l, memory),
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/store/delta"
 	"github.com/fhirlake/fhirlake/store/snapshot"
 )
@@ -62,9 +63,12 @@ type Change struct {
 // order of type and id, until it returns an error. The Change is valid during the call.
 // The rows of the manifest that are current, without those that changes replace, and
 // the changes that are no deletions are together the current resources.
-func (w *View) Changes(f func(*Change) error) error {
+func (w *View) Changes(f func(*Change) error) error { return w.ChangesOf(0, f) }
+
+// ChangesOf is Changes of the resources of one type; 0 is all types.
+func (w *View) ChangesOf(t r4.TypeID, f func(*Change) error) error {
 	var last snapshot.Key
-	for e, err := range w.delta.Resources(0) {
+	for e, err := range w.delta.Resources(t) {
 		if err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 
 	"github.com/klauspost/compress/zstd"
@@ -171,6 +172,20 @@ func (r *Resources) FrameOf(row int64) (frame int, first int64, err error) {
 
 // TextSize is the length of the lines of frame i.
 func (r *Resources) TextSize(i int) int { return int(r.frames[i].Uncompressed) }
+
+// FrameRows is the number of lines of frame i.
+func (r *Resources) FrameRows(i int) int { return int(r.frames[i].Rows) }
+
+// AppendPacked appends frame i as it is in the file, a zstd frame, to dst. Nothing of it is
+// checked.
+func (r *Resources) AppendPacked(dst []byte, i int) ([]byte, error) {
+	n := len(dst)
+	dst = slices.Grow(dst, int(r.frames[i].Compressed))[:n+int(r.frames[i].Compressed)]
+	if _, err := r.f.ReadAt(dst[n:], r.offset[i]); err != nil && err != io.EOF {
+		return nil, fmt.Errorf("read %s: %w", r.what, err)
+	}
+	return dst, nil
+}
 
 // FrameReader decompresses frames of resources and annotations files. It belongs
 // to one goroutine.

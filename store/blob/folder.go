@@ -1,0 +1,134 @@
+package blob
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/fhirlake/fhirlake/store/disk"
+)
+
+// Folder is a local folder as an Output. Until Publish the files lie in a hidden folder in
+// it, whose name begins with ".fhirlake-".
+type Folder struct {
+	dir    string
+	staged string // "" after Publish and Discard
+	made   bool   // the folder was not there
+}
+
+var _ Output = (*Folder)(nil)
+
+// NotEmptyError says that a folder has something in it.
+type NotEmptyError struct{ Dir, Name string }
+
+func (e *NotEmptyError) Error() string {
+	return fmt.Sprintf("%s is not empty, it has %s; name a new or an empty folder", e.Dir, e.Name)
+}
+
+// NewFolder makes an output of a folder that is empty or not there yet. What a job that died
+// has left in it goes. The error is a [*NotEmptyError] when there is something else.
+func NewFolder(dir string) (*Folder, error) {
+	entries, err := os.ReadDir(dir)
+	f := &Folder{dir: dir, made: errors.Is(err, fs.ErrNotExist)}
+	if err != nil && !f.made {
+		return nil, fmt.Errorf("open output: %w", err)
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), stagedPrefix) {
+			return nil, &NotEmptyError{dir, e.Name()}
+		}
+	}
+	for _, e := range entries {
+		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+			return nil, fmt.Errorf("open output: remove what an earlier job has left: %w", err)
+		}
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make output: %w", err)
+	}
+	if f.staged, err = os.MkdirTemp(dir, stagedPrefix); err != nil {
+		return nil, fmt.Errorf("make output: %w", err)
+	}
+	return f, nil
+}
+
+const stagedPrefix = ".fhirlake-"
+
+// Create makes a file.
+func (f *Folder) Create(name string) (File, error) {
+	if !filepath.IsLocal(filepath.FromSlash(name)) {
+		return nil, fmt.Errorf("create %s: the name leads out of the folder", name)
+	}
+	path := filepath.Join(f.staged, filepath.FromSlash(name))
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("create output: %w", err)
+	}
+	w, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("create output: %w", err)
+	}
+	return &folderFile{w}, nil
+}
+
+// Publish gives the files their names.
+func (f *Folder) Publish() error {
+	err := f.publish()
+	if err != nil {
+		return fmt.Errorf("publish output: %w", err)
+	}
+	f.staged = ""
+	return nil
+}
+
+func (f *Folder) publish() error {
+	entries, err := os.ReadDir(f.staged)
+	if err != nil {
+		return err
+	}
+	var fsys disk.OS
+	for _, e := range entries {
+		if e.IsDir() {
+			if err := fsys.SyncDir(filepath.Join(f.staged, e.Name())); err != nil {
+				return err
+			}
+		}
+		if err := os.Rename(filepath.Join(f.staged, e.Name()), filepath.Join(f.dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	if err := os.Remove(f.staged); err != nil {
+		return err
+	}
+	return fsys.SyncDir(f.dir)
+}
+
+// Discard removes what was not published, and the folder if it was not there before.
+func (f *Folder) Discard() error {
+	if f.staged == "" {
+		return nil
+	}
+	err := os.RemoveAll(f.staged)
+	f.staged = ""
+	if f.made {
+		os.Remove(f.dir) // fails when others have put something there, which then stays
+	}
+	if err != nil {
+		return fmt.Errorf("remove output: %w", err)
+	}
+	return nil
+}
+
+type folderFile struct{ f *os.File }
+
+func (f *folderFile) Write(p []byte) (int, error) { return f.f.Write(p) }
+
+// Close makes the content durable.
+func (f *folderFile) Close() error {
+	return errors.Join(f.f.Sync(), f.f.Close())
+}
+
+// Abort leaves the file to Discard.
+func (f *folderFile) Abort() error { return f.f.Close() }
