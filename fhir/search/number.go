@@ -45,7 +45,7 @@ func (i Interval) Compared(comparator []byte) Interval {
 
 // Amount is the number of a search value: Exact is what it says, Low to before High
 // what it means to its last digit (R4, 3.1.1.4.6): 100 is 99.5 to 100.5, 1.00e2 as
-// well, 1e2 is 50 to 150.
+// well. With an exponent a number means two digits at least: 1e2 is 95 to 105.
 type Amount struct{ Exact, Low, High float64 }
 
 // ParseAmount reads the number of a search value, exponent and all; a plus before it
@@ -128,12 +128,16 @@ func (a Amount) Near() (low, high float64) {
 }
 
 // lastPlace gives, as text, the power of ten of half a unit of the last digit: -1
-// less than that of the digit itself.
+// less than that of the digit itself. R4's table says of 1e2 that it is 95 to 105, as
+// of two digits, so a single digit before an exponent counts as two (docs/decisions/0031).
 func lastPlace(text []byte) []byte {
 	mantissa, exponent := text, 0
 	if i := bytes.IndexAny(text, "eE"); i >= 0 {
 		mantissa = text[:i]
 		exponent, _ = strconv.Atoi(string(bytes.TrimPrefix(text[i+1:], []byte("+"))))
+		if digits := bytes.TrimLeft(mantissa, "-0."); len(digits) <= 1 {
+			exponent--
+		}
 	}
 	if i := bytes.IndexByte(mantissa, '.'); i >= 0 {
 		exponent -= len(mantissa) - i - 1

@@ -167,8 +167,8 @@ func FuzzDateRange(f *testing.F) {
 	})
 }
 
-// The examples of R4, 3.1.1.4.6, but for 1e2: its range there is not that of one
-// significant figure.
+// The examples of R4, 3.1.1.4.6. The range of 1e2 there is that of two significant
+// figures, so a number with an exponent has two at least.
 func TestParseAmount(t *testing.T) {
 	for _, c := range []struct {
 		in   string
@@ -176,7 +176,11 @@ func TestParseAmount(t *testing.T) {
 	}{
 		{"100", Amount{100, 99.5, 100.5}},
 		{"100.00", Amount{100, 99.995, 100.005}},
-		{"1e2", Amount{100, 50, 150}},
+		{"1e2", Amount{100, 95, 105}},
+		{"1.0e2", Amount{100, 95, 105}},
+		{"10e1", Amount{100, 95, 105}},
+		{"-8e-1", Amount{-0.8, -0.805, -0.795}},
+		{"0.5E3", Amount{500, 495, 505}},
 		{"1.00e2", Amount{100, 99.5, 100.5}},
 		{"1.00E+2", Amount{100, 99.5, 100.5}},
 		{"+5.4", Amount{5.4, 5.35, 5.45}},
