@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/server/rest"
 	"github.com/fhirlake/fhirlake/server/search"
 	"github.com/fhirlake/fhirlake/server/search/query"
@@ -35,24 +36,41 @@ func newSearcher(o search.Options, tempDir func() (string, func(), error)) *sear
 
 // Search implements [rest.Searcher]. The error is [lake.ErrClosed] when the data store
 // is closed before there is an answer.
-func (s *searcher) Search(ctx context.Context, q *query.Query, r search.Request) (*search.Page, error) {
+func (s *searcher) Search(ctx context.Context, q *query.Query, r search.Request) (p *search.Page, err error) {
+	err = s.use(ctx, func(ctx context.Context, x *search.Index) error {
+		p, err = x.Search(ctx, q, r)
+		return err
+	})
+	return p, err
+}
+
+// Marked implements [rest.Searcher]. The error is as that of Search.
+func (s *searcher) Marked(ctx context.Context, typ r4.TypeID) (all []lake.Resource, err error) {
+	err = s.use(ctx, func(ctx context.Context, x *search.Index) error {
+		all, err = x.Marked(ctx, typ)
+		return err
+	})
+	return all, err
+}
+
+// use calls f with the index and a context that ends when it is closed.
+func (s *searcher) use(ctx context.Context, f func(context.Context, *search.Index) error) error {
 	s.using.RLock()
 	defer s.using.RUnlock()
 	if s.ended.Err() != nil {
-		return nil, lake.ErrClosed
+		return lake.ErrClosed
 	}
 	index, err := s.open(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.ended, cancel)()
-	p, err := index.Search(ctx, q, r)
-	if err != nil && s.ended.Err() != nil {
-		return nil, lake.ErrClosed
+	if err = f(ctx, index); err != nil && s.ended.Err() != nil {
+		return lake.ErrClosed
 	}
-	return p, err
+	return err
 }
 
 func (s *searcher) open(ctx context.Context) (_ *search.Index, err error) {

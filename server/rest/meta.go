@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 
@@ -8,6 +9,7 @@ import (
 	"github.com/fhirlake/fhirlake/fhir/outcome"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/server/rest/capability"
+	"github.com/fhirlake/fhirlake/store/lake"
 )
 
 // metaEdit adds members of lists to meta, or removes them. It is a patch: it is applied
@@ -59,7 +61,67 @@ func (c *call) editMeta(remove bool) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	return metaOf(c.typ, &res)
+	return metaOf(&res)
+}
+
+// metaOfAll gives the profiles, tags and security labels that any resource of the type
+// has, or any at all (FHIR R4, Resource-meta at the type and the system level).
+func (c *call) metaOfAll() (*reply, error) {
+	if err := c.checkQuery(); err != nil {
+		return nil, err
+	}
+	if c.typ != 0 && capability.Of(c.typ) == 0 {
+		return nil, outcome.Faultf(outcome.NotFound, "%s is not stored", c.typ)
+	}
+	list, err := c.ds.options.Search.Marked(c.ctx, c.typ)
+	if err != nil {
+		return nil, err
+	}
+	lists := map[r4.ElementID][]member{}
+	var add metaEdit // that adds
+	for i := range list {
+		if err := readMeta(&list[i], func(t *fhir.Tree, meta fhir.NodeID) {
+			for _, e := range metaLists {
+				lists[e] = add.merged(lists[e], membersOf(t, t.Child(meta, e)))
+			}
+		}); err != nil {
+			return nil, err
+		}
+	}
+	out := []byte(`{"resourceType":"Parameters","parameter":[{"name":"return"`)
+	sep := `,"valueMeta":{`
+	for i, e := range metaLists {
+		if len(lists[e]) > 0 {
+			out = append(append(out, sep...), '"')
+			out = appendList(append(append(out, metaListNames[i]...), `":`...), lists[e])
+			sep = ","
+		}
+	}
+	if sep == "," {
+		out = append(out, '}')
+	}
+	return &reply{status: http.StatusOK, json: append(out, `}]}`...)}, nil
+}
+
+// readMeta calls f with the meta of a resource, if it has one.
+func readMeta(res *lake.Resource, f func(t *fhir.Tree, meta fhir.NodeID)) error {
+	r, root, ok := readTree(res.JSON)
+	defer r.release()
+	if !ok {
+		return errors.New("a stored resource cannot be read")
+	}
+	if m := r.tree.Child(root, res.Type.ElementByName("meta")); m != fhir.NoNode {
+		f(&r.tree, m)
+	}
+	return nil
+}
+
+// appendList appends members as a list.
+func appendList(dst []byte, list []member) []byte {
+	for n, m := range list {
+		dst = append(append(dst, "[,"[min(n, 1)]), m.json...)
+	}
+	return append(dst, ']')
 }
 
 // readMetaEdit reads the Parameters with the meta.
@@ -166,14 +228,10 @@ func (e *metaEdit) changes(t *fhir.Tree, meta fhir.NodeID) (lists map[r4.Element
 			}
 		}
 		changed = true
-		var text []byte
-		for n, m := range list {
-			text = append(append(text, "[,"[min(n, 1)]), m.json...)
+		lists[element] = nil
+		if len(list) > 0 {
+			lists[element] = appendList(nil, list)
 		}
-		if text != nil {
-			text = append(text, ']')
-		}
-		lists[element] = text
 	}
 	return lists, changed, nil
 }

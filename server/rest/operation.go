@@ -32,8 +32,10 @@ func (c *call) operate() (*reply, error) {
 		run, post = func() (*reply, error) { return c.editMeta(true) }, true
 	case op == capability.MetaAdd.Name && c.id != "", op == capability.MetaDelete.Name && c.id != "":
 		return nil, outcome.Faultf(outcome.NotSupported, "operation $%s: what a version says is not changed afterwards", op)
+	case op == capability.Meta.Name && c.ds.options.Search != nil:
+		run, both = c.metaOfAll, true
 	case op == capability.Meta.Name:
-		return nil, outcome.Faultf(outcome.NotSupported, "operation $meta is there for a resource and its versions; all tags of a type come with search")
+		return nil, outcome.Faultf(outcome.NotSupported, "operation $meta of a type: this data store is not searched")
 	case op == capability.Everything.Name && c.typ == r4.TypePatient && c.id != "" && c.ds.options.Search != nil:
 		run = c.everything
 	case op == capability.Everything.Name && c.typ == r4.TypePatient && c.id != "":
@@ -75,19 +77,16 @@ func (c *call) meta() (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	return metaOf(c.typ, &res)
+	return metaOf(&res)
 }
 
 // metaOf makes the reply that has the meta of a resource.
-func metaOf(t r4.TypeID, res *lake.Resource) (*reply, error) {
-	r, root, ok := readTree(res.JSON)
-	defer r.release()
-	if !ok {
-		return nil, errors.New("a stored resource cannot be read")
-	}
+func metaOf(res *lake.Resource) (*reply, error) {
 	out := []byte(`{"resourceType":"Parameters","parameter":[{"name":"return"`)
-	if m := r.tree.Child(root, t.ElementByName("meta")); m != fhir.NoNode {
-		out = append(append(out, `,"valueMeta":`...), r.tree.JSON(m)...)
+	if err := readMeta(res, func(t *fhir.Tree, meta fhir.NodeID) {
+		out = append(append(out, `,"valueMeta":`...), t.JSON(meta)...)
+	}); err != nil {
+		return nil, err
 	}
 	return &reply{status: http.StatusOK, version: res.Number, updated: res.Updated, json: append(out, `}]}`...)}, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/outcome"
+	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/server/rest/capability"
 	"github.com/fhirlake/fhirlake/server/search"
 	"github.com/fhirlake/fhirlake/server/search/query"
@@ -21,6 +22,9 @@ import (
 // *outcome.Fault where the request is at fault. It is safe for concurrent use.
 type Searcher interface {
 	Search(ctx context.Context, q *query.Query, r search.Request) (*search.Page, error)
+	// Marked gives current resources of a type, 0 for all, that have among them every
+	// profile, tag and security label that such a resource has.
+	Marked(ctx context.Context, typ r4.TypeID) ([]lake.Resource, error)
 }
 
 var _ Searcher = (*search.Index)(nil)

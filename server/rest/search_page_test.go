@@ -116,6 +116,8 @@ func (f *finder) Search(context.Context, *query.Query, search.Request) (*search.
 	return &p, f.err
 }
 
+func (f *finder) Marked(context.Context, r4.TypeID) ([]lake.Resource, error) { return nil, f.err }
+
 func TestFailuresOfTheIndex(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -135,6 +137,7 @@ func TestFailuresOfTheIndex(t *testing.T) {
 			for _, w := range []*httptest.ResponseRecorder{
 				do(t, h, "GET", "/Patient?name=x", ""), do(t, h, "DELETE", "/Patient?name=x", ""),
 				do(t, h, "POST", "/Patient", `{"resourceType":"Patient"}`, "If-None-Exist: name=x"), do(t, h, "GET", "/Patient/p/$everything", ""),
+				do(t, h, "GET", "/Patient/$meta", ""), do(t, h, "GET", "/$meta", ""),
 			} {
 				if body := w.Body.String(); w.Code != c.status || !strings.Contains(body, `"code":"`+c.code+`"`) || strings.Contains(body, "secret") {
 					t.Errorf("%d %s, want %d %s and nothing of the cause", w.Code, body, c.status, c.code)
@@ -152,6 +155,7 @@ func TestADataStoreThatIsNotSearched(t *testing.T) {
 	for _, w := range []*httptest.ResponseRecorder{
 		do(t, h, "GET", "/Patient?name=x", ""), do(t, h, "PUT", "/Patient?name=x", `{"resourceType":"Patient"}`),
 		do(t, h, "POST", "/Patient", `{"resourceType":"Patient"}`, "If-None-Exist: name=x"), do(t, h, "GET", "/Patient/p/$everything", ""),
+		do(t, h, "GET", "/Patient/$meta", ""), do(t, h, "GET", "/$meta", ""),
 	} {
 		if w.Code != 501 {
 			t.Errorf("%d %s, want 501", w.Code, w.Body)

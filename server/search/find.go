@@ -22,6 +22,7 @@ type finder struct {
 	*moment
 	q       *query.Query
 	plan    planner
+	aside   *aside
 	part    string // what is being worked out, for the fault of a search that takes too long
 	explain bool
 	log     []string // the SQL texts, when they are asked for
@@ -38,6 +39,8 @@ func (x *Index) newFinder(ctx context.Context, m *moment, q *query.Query) (*find
 		f.plan.bases = append(f.plan.bases, hash.Text([]byte(base)))
 	}
 	f.plan.lookup = func(text string) ([]uint64, bool, error) { return f.lookup(ctx, text) }
+	f.aside = &aside{finder: f, ctx: ctx}
+	f.plan.aside = f.aside
 	var types []r4.TypeID
 	for i := range q.Selects {
 		types = linked(q.Selects[i].Where, types)
@@ -288,7 +291,11 @@ func codes(filters []query.Filter, names []string) []string {
 		case query.ID:
 			add("_id")
 		case query.Stored:
-			add("_lastUpdated")
+			if f.First {
+				add("createdAt")
+			} else {
+				add("_lastUpdated")
+			}
 		}
 	}
 	return names
@@ -392,7 +399,7 @@ func (p *planner) order(set string) (string, error) {
 	with = append(with, "c AS MATERIALIZED (SELECT DISTINCT addr FROM ("+set+"))")
 	for i, k := range p.q.Selects[0].Sort {
 		name := fmt.Sprintf("k%d", i)
-		rows, err := p.sortValues(i)
+		rows, err := p.sortValues(i, set)
 		if err != nil {
 			return "", err
 		}
@@ -409,14 +416,19 @@ func (p *planner) order(set string) (string, error) {
 }
 
 // sortValues are addresses with the values v that sort key i sorts by.
-func (p *planner) sortValues(i int) (string, error) {
+func (p *planner) sortValues(i int, set string) (string, error) {
 	switch p.q.Selects[0].Sort[i].Param.Origin {
 	case search.OriginID:
 		return "SELECT addr, id AS v" + p.from("resource"), nil
 	case search.OriginUpdated:
 		return "SELECT addr, updated AS v" + p.from("resource"), nil
 	case search.OriginCreated:
-		return "", notIndexed("_sort by createdAt")
+		var types []r4.TypeID
+		for s := range p.q.Selects {
+			types = append(types, p.q.Selects[s].Type)
+		}
+		rows, err := p.aside.created(types)
+		return "SELECT addr, stored AS v FROM " + rows, err
 	}
 	var sets []string
 	for s := range p.q.Selects {
@@ -437,6 +449,12 @@ func (p *planner) sortValues(i int) (string, error) {
 					bound = "high"
 				}
 				sets = append(sets, "SELECT addr, "+bound+" AS v"+from+where)
+			case search.KindReference:
+				rows, err := p.referenceOrder(set, t)
+				if err != nil {
+					return "", err
+				}
+				sets = append(sets, rows)
 			default:
 				return "", notIndexed("_sort by " + k.Param.Code)
 			}

@@ -118,7 +118,27 @@ func (in *includer) forward(ctx context.Context, from []lake.Resource, again boo
 // targets reads from the resources themselves what they refer to: the index has no way
 // from a row to its values.
 func (in *includer) targets(ctx context.Context, from []lake.Resource, groups map[search.GroupID]map[r4.TypeID]bool) (all []identity, err error) {
-	chain, err := pipeline.NewChain(parse.New(), index.New(in.x.o.Table))
+	v, err := in.x.values(ctx, from)
+	if err != nil {
+		return nil, err
+	}
+	for i := range v.References {
+		r := &v.References[i]
+		wanted := groups[r.Group]
+		id := string(v.Text(r.ID))
+		if url := string(v.Text(r.URL)); url != "" && !in.isLocal(url, r.Type, id) {
+			continue
+		}
+		if id != "" && (wanted[0] || wanted[r.Type]) {
+			all = append(all, identity{r.Type, id})
+		}
+	}
+	return all, nil
+}
+
+// values extracts the search values of resources.
+func (x *Index) values(ctx context.Context, from []lake.Resource) (*search.Values, error) {
+	chain, err := pipeline.NewChain(parse.New(), index.New(x.o.Table))
 	if err != nil {
 		return nil, err
 	}
@@ -134,19 +154,7 @@ func (in *includer) targets(ctx context.Context, from []lake.Resource, groups ma
 	if err := chain.Process(ctx, &b); err != nil {
 		return nil, err
 	}
-	v := pipeline.SearchValues.Of(&b)
-	for i := range v.References {
-		r := &v.References[i]
-		wanted := groups[r.Group]
-		id := string(v.Text(r.ID))
-		if url := string(v.Text(r.URL)); url != "" && !in.isLocal(url, r.Type, id) {
-			continue
-		}
-		if id != "" && (wanted[0] || wanted[r.Type]) {
-			all = append(all, identity{r.Type, id})
-		}
-	}
-	return all, nil
+	return pipeline.SearchValues.Of(&b), nil
 }
 
 // isLocal tells whether a URL is of a resource of this data store.

@@ -35,7 +35,7 @@ type Request struct {
 }
 
 // Features are what the index answers, for the parser of queries.
-const Features = query.Near
+const Features = query.Near | query.FirstStored | query.ReferenceOrder
 
 // DefaultCount is the size of a page when the query has none.
 const DefaultCount = 50
@@ -64,6 +64,7 @@ func (x *Index) Search(ctx context.Context, q *query.Query, r Request) (*Page, e
 	if err != nil {
 		return nil, err
 	}
+	defer f.aside.drop()
 	f.explain = r.Explain
 	p, err := f.answer(ctx, from, r)
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {

@@ -29,6 +29,7 @@ type planner struct {
 	// lookup finds the hashes that a query of a dictionary gives; ok is false when they
 	// are too many for a list.
 	lookup func(text string) (hashes []uint64, ok bool, err error)
+	aside  *aside // makes tables of what the index has no rows of
 }
 
 // notIndexed refuses what the index does not have.
@@ -166,7 +167,8 @@ func (p *planner) filter(types []r4.TypeID, f query.Filter, window string) (set 
 		return p.ids(types, f.IDs, window), f.Not, nil
 	case query.Stored:
 		if f.First {
-			return "", false, notIndexed("createdAt")
+			rows, err := p.aside.created(types)
+			return "SELECT addr FROM " + rows + " WHERE " + each(f.Times, func(d query.Date) string { return p.time(d, "stored", "(stored + 1)") }) + window, false, err
 		}
 		set = "SELECT addr" + p.from("resource") + "WHERE " + typeIn(types) + " AND " + each(f.Times, func(d query.Date) string {
 			return p.time(d, "updated", "(updated + 1)")

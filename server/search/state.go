@@ -33,6 +33,7 @@ type state struct {
 	gone     []uint32            // ordinals that the index has rows of and nobody has
 
 	bitmaps sync.Map // of *roaring.Bitmap by ordinal: superseded rows of the manifest
+	firsts  sync.Map // of int64 by postings.Address: when a resource of several versions was first stored
 
 	feeding sync.Mutex // changes come one call at a time
 	seq     uint64     // last commit that is in

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -156,3 +157,13 @@ func (s *store) walkAll(r query.Request) (ids []string, pages int) {
 
 // modelNow is the present of the searches.
 var modelNow = time.Date(2024, 6, 1, 12, 0, 0, 0, time.UTC)
+
+// file makes a file of NDJSON.
+func (s *store) file(text string) string {
+	s.t.Helper()
+	name := filepath.Join(s.t.TempDir(), "in.ndjson")
+	if err := os.WriteFile(name, []byte(text+"\n"), 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+	return name
+}

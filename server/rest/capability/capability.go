@@ -81,8 +81,8 @@ var (
 		"checks a resource as a write at level strict does, and more: profiles of `profile`, notes on profiles that are not known; stores nothing. Without a resource, the one that is there. `mode`: create, update, delete, profile",
 	}
 	Meta = Operation{
-		"meta", "http://hl7.org/fhir/OperationDefinition/Resource-meta", false, true,
-		"gives the meta of the current version, or of a version",
+		"meta", "http://hl7.org/fhir/OperationDefinition/Resource-meta", true, true,
+		"gives the meta of the current version, or of a version; of a type or of all, the profiles, tags and security labels that any current resource has",
 	}
 	MetaAdd = Operation{
 		"meta-add", "http://hl7.org/fhir/OperationDefinition/Resource-meta-add", false, true,

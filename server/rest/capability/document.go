@@ -47,7 +47,7 @@ var notes = []string{
 var searching = []string{
 	"The parameters below, with the prefixes eq, ne, gt, lt, ge, le, sa, eb and ap, the modifiers that R4 gives their types, several values with commas, and escapes; chains of up to 16 hops (`subject:Patient.name=x`), `_has` in any depth, composites with `$`.",
 	"A POST to `_search` takes a form, with the parameters of the URL.",
-	fmt.Sprintf("`_count` is at most %d, %d when it is not given; 0 asks for the total alone, as `_summary=count` does. `_sort` takes any number of parameters, but references. `_include` and `_revinclude` with `:iterate`; together they bring at most 5,000 resources to a page.", query.DefaultPageSize, search.DefaultCount),
+	fmt.Sprintf("`_count` is at most %d, %d when it is not given; 0 asks for the total alone, as `_summary=count` does. `_sort` takes any number of parameters; references sort by Type/id, or by their URL. `_include` and `_revinclude` with `:iterate`; together they bring at most 5,000 resources to a page.", query.DefaultPageSize, search.DefaultCount),
 	"`total` is there with `_total=accurate` (`estimate` is the same), when the page is the last, and with `_summary=count`.",
 	"All pages of a search are of the moment of the first: each resource comes once, none is lost, whatever is written meanwhile. The link `next` is good for 10 minutes; later, or after the server was started again, it is 410 with code processing: begin the search again. A page that another search gave, or nobody, is 400. For a search that was posted and is too long for a URL, post it again with the `_page` of the link.",
 	"A search sees all that was answered before it began, unless the client says that it may be eventual.",
@@ -70,8 +70,8 @@ var conditional = []string{
 
 // missing is what is not there.
 var missing = []string{
-	"of searches: `_text`, `_content`, `_filter`, `_query`, `createdAt`, `_contained`; `:in`, `:not-in`, and `:above` and `:below` of codes, which need a terminology; `_sort` by references",
-	"`$export`; `$meta` of a type; changing the meta of a version that is not the current one",
+	"of searches: `_text`, `_content`, `_filter`, `_query`, `_contained`; `:in`, `:not-in`, and `:above` and `:below` of codes, which need a terminology",
+	"`$export`; changing the meta of a version that is not the current one",
 	"asynchronous requests but for batch and transaction: there Prefer: respond-async is ignored",
 	"XML",
 }
@@ -100,7 +100,7 @@ func Document() string {
 		}
 		switch o.Name {
 		case Meta.Name:
-			method, where = "GET, POST", "`Type/id`, `Type/id/_history/version`"
+			method, where = "GET, POST", "`Type/id`, `Type/id/_history/version`, `Type`, the base"
 		case Everything.Name:
 			method, where = "GET", "`Patient/id`"
 		case Purge.Name:

@@ -170,7 +170,7 @@ func resourceOf(t r4.TypeID, s Server) resourcePart {
 		if (o.Name == Purge.Name || o.Name == Everything.Name) && t != r4.TypePatient {
 			continue
 		}
-		if o.Definition != "" && (set != 0 || !o.Instance || o.Type) {
+		if o.Definition != "" && (set != 0 || o.Name == Validate.Name) {
 			r.Operation = append(r.Operation, operationPart{o.Name, o.Definition})
 		}
 	}

@@ -205,7 +205,7 @@ func (s *reader) list(typ r4.TypeID, modifier string, alternatives []string, hop
 	ids := make([]string, len(alternatives))
 	for i, a := range alternatives {
 		if strings.HasPrefix(a, "$") {
-			return nil, unsupported("lists by their function, such as '%s', are not offered", fhir.Cut(a))
+			return nil, unsupported("which List is meant by its function, as by '%s', R4 leaves to the server, and this one does not choose; name the List by its id", fhir.Cut(a))
 		}
 		id := strings.TrimPrefix(unescape(a), "List/")
 		if !isID(id) {

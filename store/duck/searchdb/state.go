@@ -161,22 +161,26 @@ func (s *State) Add(ctx context.Context, r *postings.Rows) error {
 func (s *State) raw(ctx context.Context, f func(driver.Conn) error) error {
 	s.append.Lock()
 	defer s.append.Unlock()
-	c, err := s.d.db.Conn(ctx)
-	if err != nil {
+	if err := s.d.conn(ctx, f); err != nil {
 		return fmt.Errorf("add to search index: %w", err)
 	}
+	return nil
+}
+
+// conn calls f with a connection for an Appender.
+func (d *DB) conn(ctx context.Context, f func(driver.Conn) error) error {
+	c, err := d.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
 	defer c.Close()
-	err = c.Raw(func(raw any) error {
+	return c.Raw(func(raw any) error {
 		conn, ok := raw.(driver.Conn)
 		if !ok {
 			return errors.New("the connection is none of DuckDB")
 		}
 		return f(conn)
 	})
-	if err != nil {
-		return fmt.Errorf("add to search index: %w", err)
-	}
-	return nil
 }
 
 // Dead is an address of a resource that is not current since a change of the caller's
