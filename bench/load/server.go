@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 )
 
 // RequestOptions say what to measure and against which server.
@@ -23,7 +24,10 @@ type RequestOptions struct {
 	WarmUp  float64 // seconds
 	Report  func(RequestRun)
 
-	files []string // inputs that an import has while something else is measured
+	files      []string // inputs that an import has while something else is measured
+	root       string   // what is served; "": a new one in Work
+	importArgs []string // more flags for the import
+	datastore  string   // name or id; "": the default one
 }
 
 // RequestResult is what came out.
@@ -47,9 +51,12 @@ func serve(ctx context.Context, o *RequestOptions, res *RequestResult) (*server,
 	if err := os.MkdirAll(o.Work, 0o755); err != nil {
 		return nil, fmt.Errorf("start the server: %w", err)
 	}
-	root := filepath.Join(o.Work, "lake")
+	root := o.root
+	if root == "" {
+		root = filepath.Join(o.Work, "lake")
+	}
 	if len(o.Inputs) > 0 {
-		out, _, err := runProcess(ctx, o.Program, append([]string{"--root", root, "--json", "import", "--validation", "structure-only"}, o.Inputs...), 3)
+		out, _, err := runProcess(ctx, o.Program, slices.Concat([]string{"--root", root, "--json", "import", "--validation", "structure-only"}, o.importArgs, o.Inputs), 3)
 		if err != nil {
 			return nil, fmt.Errorf("import: %w", err)
 		}
@@ -84,7 +91,7 @@ func serve(ctx context.Context, o *RequestOptions, res *RequestResult) (*server,
 		err = json.Unmarshal(line, &hello)
 	}
 	if err == nil {
-		s.base, err = s.datastore(ctx, o.Program, root, hello.URL)
+		s.base, err = s.datastore(ctx, o, hello.URL)
 	}
 	if err != nil {
 		s.stop(res)
@@ -94,12 +101,16 @@ func serve(ctx context.Context, o *RequestOptions, res *RequestResult) (*server,
 	return s, nil
 }
 
-// datastore waits until there is the default data store and gives its URL.
-func (s *server) datastore(ctx context.Context, program, root, url string) (string, error) {
+// datastore waits until there is the data store and gives its URL.
+func (s *server) datastore(ctx context.Context, o *RequestOptions, url string) (string, error) {
 	if err := awaitReady(ctx, url); err != nil {
 		return "", err
 	}
-	out, _, err := runProcess(ctx, program, []string{"--root", root, "--json", "datastore", "describe"}, 0)
+	args := []string{"--root", s.root, "--json", "datastore", "describe"}
+	if o.datastore != "" {
+		args = append(args, "--datastore", o.datastore)
+	}
+	out, _, err := runProcess(ctx, o.Program, args, 0)
 	if err != nil {
 		return "", err
 	}
