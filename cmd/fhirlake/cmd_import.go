@@ -35,7 +35,7 @@ func (f *importFlags) register(c *cobra.Command) {
 	fs := c.Flags()
 	fs.StringVar(&f.validation, "validation", validate.Strict.String(), "strict: against R4 and the profiles that resources claim; structure-only: against R4; minimal: as strict, but faulty resources are stored, their issues beside them")
 	fs.StringVar(&f.nlp, "nlp", "off", "read the clinical notes: off")
-	fs.StringVar(&f.searchIndex, "search-index", "off", "on or off: put the resources into the search index; always on when all that the data store has is there already")
+	fs.StringVar(&f.searchIndex, "search-index", "on", "on, or off: leave what is imported out of the search index until fhirlake reindex, unless all that the data store has is there already")
 	fs.IntVar(&f.workers, "workers", 0, "goroutines that parse and encode (0: one for each core)")
 	fs.Var(&f.memory, "memory", "memory that the process may use")
 	fs.StringVar(&f.report, "report", "", "folder for the report: what was taken and what was rejected, line by line")
@@ -85,7 +85,11 @@ why. After an error nothing is changed.
 With --validation minimal only what has no identity is rejected (no JSON, no known
 resourceType, no valid id). What is wrong with the others is kept beside them:
 fhirlake sql "SELECT * FROM ValidationIssue". Warnings reject nothing at any level;
-they are counted, and fhirlake validate shows them.`,
+they are counted, and fhirlake validate shows them.
+
+What is imported can be searched when the import is done. --search-index off takes
+half the time and leaves the data store without searches until fhirlake reindex;
+it is not heeded where all of the data store is indexed, so that it stays so.`,
 		Example: `  fhirlake import export/
   fhirlake import --report report Patient.ndjson.gz 'obs-*.ndjson'
   fhirlake import --validation minimal legacy/

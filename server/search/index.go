@@ -189,7 +189,7 @@ func (x *Index) stateOf(ctx context.Context, view *lake.View) (*state, func(), e
 	if err != nil {
 		rows.Close()
 		if errors.Is(err, errNotIndexed) {
-			err = outcome.Faultf(outcome.Unavailable, "the data store is not indexed for search: import with --search-index on, or run `fhirlake reindex`")
+			err = outcome.Faultf(outcome.Unavailable, "the data store is not all indexed for search: run `fhirlake reindex`")
 		}
 		return nil, nil, err
 	}
