@@ -26,7 +26,7 @@ func newExportCommand(g *globals) *cobra.Command {
 		Use:   "export [flags] OUTPUT",
 		Short: "Write the current resources into files",
 		Long: `Export writes the current resources of one moment, as they are shown when they are
-read, into a folder that is new or empty: OUTPUT/<Type>/<Type>-<snapshot>-0-<n>.ndjson, files of
+read, into a folder that is new or empty, or below s3://bucket/prefix, where nothing is yet: OUTPUT/<Type>/<Type>-<snapshot>-0-<n>.ndjson, files of
 one resource type each. Reads, writes and imports go on meanwhile. Nothing is seen in
 the folder before all is there.
 
@@ -37,8 +37,9 @@ snapshot, and a line on standard error says so.
 With --format ndjson.zst what is stored is copied as it is, which is by far the fastest.`,
 		Example: `  fhirlake export out/
   fhirlake export --types Patient,Observation --format ndjson.gz out/
-  fhirlake export --since 2026-01-01T00:00:00Z --json out/`,
-		Args: exactly(1, "OUTPUT, a folder"),
+  fhirlake export --since 2026-01-01T00:00:00Z --json out/
+  fhirlake export --format parquet s3://my-bucket/lake/`,
+		Args: exactly(1, "OUTPUT, a folder or s3://bucket/prefix"),
 		RunE: func(c *cobra.Command, args []string) error {
 			var err error
 			if p.Format, err = bulk.ParseExportFormat(format); err != nil {
@@ -146,7 +147,7 @@ var exportWork = work[exportParams, exportDone]{
 				return exportDone{}, err
 			}
 		}
-		if o.Output, err = blob.NewFolder(p.Output); err != nil {
+		if o.Output, err = l.output(ctx, p.Output); err != nil {
 			return exportDone{}, err
 		}
 		if s.watch != nil {
@@ -161,6 +162,18 @@ var exportWork = work[exportParams, exportDone]{
 		p.Output = paths[0]
 		return p, err
 	},
+}
+
+// output is a local folder or a place in a bucket.
+func (l *lake) output(ctx context.Context, name string) (blob.Output, error) {
+	if !blob.IsURI(name) {
+		return blob.NewFolder(name)
+	}
+	u, err := blob.ParseURI(name)
+	if err != nil {
+		return nil, err
+	}
+	return l.blobs.Output(ctx, u, blob.OutputOptions{})
 }
 
 func runExport(c *cobra.Command, g *globals, p exportParams) error {

@@ -73,9 +73,14 @@ func newImportCommand(g *globals) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "import [flags] INPUT...",
 		Short: "Import FHIR NDJSON into a data store",
-		Long: `Import reads FHIR R4 NDJSON from files, folders, globs or standard input (-),
+		Long: `Import reads FHIR R4 NDJSON from files, folders, globs, buckets or standard input (-),
 plain, gzip or zstd, validates every resource and publishes all of it at once
 as a new snapshot. Bundles without an id are unwrapped into their entries.
+
+s3://bucket/prefix is an object, or all below the prefix as if it were a folder.
+Credentials, region and endpoint come from where AWS clients look for them:
+AWS_ACCESS_KEY_ID, ~/.aws/credentials, the role of the instance; AWS_REGION;
+AWS_ENDPOINT_URL. When a server owns the root, its own count.
 
 Resources are stored under their type and id: a new one gets version 1, a
 changed one the next version, an identical one nothing. Lines that are no valid
@@ -93,8 +98,9 @@ it is not heeded where all of the data store is indexed, so that it stays so.`,
 		Example: `  fhirlake import export/
   fhirlake import --report report Patient.ndjson.gz 'obs-*.ndjson'
   fhirlake import --validation minimal legacy/
+  fhirlake import s3://my-bucket/export-2026/
   zcat big.ndjson.gz | fhirlake import --json -`,
-		Args: atLeast(1, "INPUT: files, folders, globs, or - for standard input"),
+		Args: atLeast(1, "INPUT: files, folders, globs, s3://bucket/prefix, or - for standard input"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := f.check(); err != nil {
 				return err
@@ -187,7 +193,7 @@ var importWork = work[importParams, importDone]{
 		}
 		res, err := bulk.Import(ctx, bulk.ImportOptions{
 			Root: l.root, Catalog: l.catalog, Datastore: d, Lake: beside,
-			Inputs: p.Inputs, Stdin: s.stdin, Report: p.Report,
+			Inputs: p.Inputs, Stdin: s.stdin, Report: p.Report, Blobs: l.blobs,
 			Level: p.Level, SearchIndex: p.SearchIndex,
 			Workers: p.Workers, Memory: p.Memory / 4, Monitor: monitor,
 		})

@@ -7,6 +7,7 @@ import (
 	"github.com/fhirlake/fhirlake/server/datastores"
 	"github.com/fhirlake/fhirlake/server/metrics"
 	"github.com/fhirlake/fhirlake/server/sql"
+	"github.com/fhirlake/fhirlake/store/blob"
 	"github.com/fhirlake/fhirlake/store/catalog"
 	lakes "github.com/fhirlake/fhirlake/store/lake"
 	"github.com/fhirlake/fhirlake/store/root"
@@ -23,6 +24,7 @@ type lake struct {
 	profilesChanged func()
 	meters          *metrics.Metrics // of a server; nil for a command
 	sql             *sql.Set         // of a server; nil for a command
+	blobs           *blob.Client     // what is in buckets
 }
 
 // openBeside opens the root for reading, beside an owner if there is one, and the data
@@ -59,7 +61,7 @@ func openRootAt(g *globals, exclusive bool, url string) (*lake, error) {
 	if err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
-	l := &lake{root: r, catalog: c}
+	l := &lake{root: r, catalog: c, blobs: blob.New(blob.FromEnvironment())}
 	if exclusive {
 		l.stores = datastores.New(r, c, lakes.Options{})
 		l.compactor = datastores.NewCompactor(l.stores, datastores.CompactorOptions{})

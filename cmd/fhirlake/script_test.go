@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fhirlake/fhirlake/store/blob/blobtest"
 	"github.com/klauspost/compress/zstd"
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -81,6 +82,8 @@ func TestScripts(t *testing.T) {
 			"send":   sendCommand,
 			"stop":   stopCommand,
 
+			"buckets": bucketsCommand,
+
 			"datastore":   datastoreCommand,
 			"stopped":     stoppedCommand,
 			"hup":         hupCommand,
@@ -96,11 +99,33 @@ func condition(name string) (bool, error) {
 		return os.Getuid() != 0 || err == nil, nil
 	case "unshare": // a script may mount file systems of its own
 		return exec.Command("unshare", "-rm", "sh", "-c", "mount -t tmpfs tmpfs /mnt").Run() == nil, nil
+	case "s3": // there is an S3 server; in CI there must be
+		_, err := exec.LookPath("versitygw")
+		if err != nil && os.Getenv("CI") != "" {
+			return false, blobtest.ErrMissing
+		}
+		return err == nil, nil
 	case "full":
 		_, err := os.Stat("/dev/full")
 		return err == nil, nil
 	}
 	return false, fmt.Errorf("unknown condition %q", name)
+}
+
+// bucketsCommand starts an S3 server with some buckets, and has AWS clients find it.
+func bucketsCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: buckets NAME...")
+	}
+	dir := ts.MkAbs("buckets")
+	ts.Check(os.Mkdir(dir, 0o755))
+	s, stop, err := blobtest.Start(dir, args...)
+	ts.Check(err)
+	ts.Defer(stop)
+	ts.Setenv("AWS_ENDPOINT_URL", s.URL)
+	ts.Setenv("AWS_REGION", "us-east-1")
+	ts.Setenv("AWS_ACCESS_KEY_ID", blobtest.AccessKey)
+	ts.Setenv("AWS_SECRET_ACCESS_KEY", blobtest.SecretKey)
 }
 
 func exits(ts *testscript.TestScript, neg bool, args []string) {

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fhirlake/fhirlake/server/owner"
+	"github.com/fhirlake/fhirlake/store/blob"
 	lakes "github.com/fhirlake/fhirlake/store/lake"
 	"github.com/fhirlake/fhirlake/store/root"
 )
@@ -157,12 +158,12 @@ func served(l *lake, memory int64) map[string]owner.Operation {
 	}
 }
 
-// absolute makes paths absolute; "-" is standard input.
+// absolute makes paths absolute; "-" is standard input, and what is in a bucket has no path.
 func absolute(paths []string) ([]string, error) {
 	out := make([]string, len(paths))
 	for i, p := range paths {
 		out[i] = p
-		if p == "-" || p == "" {
+		if p == "-" || p == "" || blob.IsURI(p) {
 			continue
 		}
 		abs, err := filepath.Abs(p)

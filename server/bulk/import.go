@@ -28,6 +28,7 @@ import (
 	"github.com/fhirlake/fhirlake/stages/shred"
 	"github.com/fhirlake/fhirlake/stages/validate"
 	"github.com/fhirlake/fhirlake/stages/validate/profiles"
+	"github.com/fhirlake/fhirlake/store/blob"
 	"github.com/fhirlake/fhirlake/store/catalog"
 	"github.com/fhirlake/fhirlake/store/lake"
 	profilestore "github.com/fhirlake/fhirlake/store/profiles"
@@ -45,9 +46,11 @@ type ImportOptions struct {
 	// fold; nil when only imports ever did. Nobody else publishes in it meanwhile.
 	Lake *lake.Lake
 
-	Inputs []string  // files, folders, globs, "-" for Stdin
+	Inputs []string  // files, folders, globs, s3://bucket/prefix, "-" for Stdin
 	Stdin  io.Reader //
 	Report string    // folder for the report; "" for none
+	// Blobs reads what is in buckets; nil: no input is.
+	Blobs *blob.Client
 
 	// Level says what every resource is checked for: but for StructureOnly, also the
 	// profiles that the root knows. At Minimal those that fail are stored, with their
@@ -98,7 +101,7 @@ func Import(ctx context.Context, o ImportOptions) (*ImportResult, error) {
 		o.NewID = randomUUID
 	}
 	// The source comes first: a wrong path is no job.
-	src, err := ndjson.Open(ctx, o.Inputs, ndjson.Options{Stdin: o.Stdin, Readers: o.Workers})
+	src, err := ndjson.Open(ctx, o.Inputs, ndjson.Options{Stdin: o.Stdin, Readers: o.Workers, Blobs: o.Blobs})
 	if err != nil {
 		return nil, err
 	}

@@ -28,6 +28,7 @@ import (
 	"sync/atomic"
 
 	"github.com/fhirlake/fhirlake/pipeline"
+	"github.com/fhirlake/fhirlake/store/blob"
 )
 
 // The defaults of Options.
@@ -43,6 +44,9 @@ type Options struct {
 	ReadAhead int64     // bytes of blocks read ahead; 0: two batches for each reader and two more
 	Readers   int       // goroutines that read and decompress; 0: GOMAXPROCS
 	Stdin     io.Reader // what the input - reads; nil: - is an error
+
+	// Blobs reads inputs that begin with s3://; nil: they are an error.
+	Blobs *blob.Client
 }
 
 func (o Options) withDefaults() Options {

@@ -7,8 +7,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
+
+	"github.com/fhirlake/fhirlake/store/blob"
 )
 
 // InputError says what is wrong with an input that the user gave.
@@ -26,7 +29,7 @@ func (e *InputError) Error() string {
 func (e *InputError) Unwrap() error { return e.Err }
 
 const (
-	expectInput = "an NDJSON file, a folder with such files, a glob, or - for standard input"
+	expectInput = "an NDJSON file, a folder with such files, a glob, s3://bucket/prefix, or - for standard input"
 	expectNames = "files named *.ndjson, *.jsonl or *.json, or one of these with .gz or .zst"
 )
 
@@ -65,6 +68,7 @@ func inputError(path string, err error) error {
 //     manifest.json, the bookkeeping of bulk exports, see [Source.Skipped]. Links
 //     to files are followed, links to folders are not;
 //   - a glob that the shell has left alone, for files and folders;
+//   - s3://bucket/key: an object, or those below the key as if it were a folder;
 //   - the word - for Options.Stdin.
 //
 // All files must be there and readable: the first that is not is an [InputError].
@@ -72,11 +76,14 @@ func Open(ctx context.Context, inputs []string, opt Options) (*Source, error) {
 	if len(inputs) == 0 {
 		return nil, &InputError{Input: "list", Found: "it is empty", Expected: expectInput}
 	}
-	l := lister{ctx: ctx, stdin: opt.Stdin}
+	l := lister{ctx: ctx, stdin: opt.Stdin, blobs: opt.Blobs}
 	for _, in := range inputs {
 		if err := l.input(in); err != nil {
 			return nil, err
 		}
+	}
+	if l.remote {
+		opt.Readers = max(opt.Readers, remoteReaders)
 	}
 	src := New(l.objects, opt)
 	src.skipped = l.skipped
@@ -86,8 +93,10 @@ func Open(ctx context.Context, inputs []string, opt Options) (*Source, error) {
 type lister struct {
 	ctx     context.Context
 	stdin   io.Reader
+	blobs   *blob.Client
 	objects []Object
 	skipped []string
+	remote  bool // some of the objects are read over a network
 }
 
 func (l *lister) input(in string) error {
@@ -102,6 +111,9 @@ func (l *lister) input(in string) error {
 		l.stdin = nil
 		l.objects = append(l.objects, &pipe{"-", func() (io.ReadCloser, error) { return io.NopCloser(r), nil }})
 		return nil
+	}
+	if blob.IsURI(in) {
+		return l.bucket(in)
 	}
 	info, err := os.Stat(in)
 	if err != nil && errors.Is(err, fs.ErrNotExist) && strings.ContainsAny(in, "*?[") {
@@ -163,21 +175,72 @@ func (l *lister) file(path, name string, info fs.FileInfo) error {
 	return nil
 }
 
+// selection is what of a folder is taken.
+type selection struct {
+	l                *lister
+	lines, documents []candidate
+	others           int
+	other            string
+}
+
 // candidate is a file of a folder that may be taken.
 type candidate struct {
-	path, name string
-	info       fs.FileInfo
+	name string // below the folder, with forward slashes
+	take func() error
+}
+
+// see looks at the name of a file.
+func (s *selection) see(name string, take func() error) {
+	base := path.Base(name)
+	c := candidate{name, take}
+	switch kindOf(base) {
+	case lineFile:
+		s.lines = append(s.lines, c)
+		return
+	case documentFile:
+		s.documents = append(s.documents, c)
+		return
+	case bookkeeping:
+		s.l.skipped = append(s.l.skipped, name)
+	}
+	if s.others++; s.other == "" {
+		s.other = base
+	}
+}
+
+// take takes the files of a folder that are data by their names.
+func (s *selection) take(folder string) error {
+	take := s.lines
+	if len(s.lines) == 0 {
+		take = s.documents
+	} else {
+		for _, c := range s.documents {
+			s.l.skipped = append(s.l.skipped, c.name)
+		}
+	}
+	for _, c := range take {
+		if err := c.take(); err != nil {
+			return err
+		}
+	}
+	if len(take) > 0 {
+		return nil
+	}
+	e := &InputError{Input: folder, Found: "the folder is empty", Expected: expectNames}
+	switch {
+	case s.others == 1:
+		e.Found = fmt.Sprintf("the folder has only %s", s.other)
+	case s.others > 1:
+		e.Found = fmt.Sprintf("the folder has %d other files, such as %s", s.others, s.other)
+	}
+	return e
 }
 
 func (l *lister) folder(root string) error {
-	var (
-		lines, documents []candidate
-		others           int
-		other            string
-	)
 	if dir, err := filepath.EvalSymlinks(root); err == nil {
 		root = dir // WalkDir does not follow a link, even when it is the root
 	}
+	s := selection{l: l}
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return inputError(path, err)
@@ -194,63 +257,28 @@ func (l *lister) folder(root string) error {
 		if d.IsDir() {
 			return nil
 		}
-		kind := kindOf(d.Name())
-		if kind == otherFile {
-			if others++; other == "" {
-				other = d.Name()
-			}
+		name, err := filepath.Rel(root, path)
+		if err != nil {
+			return fmt.Errorf("list %s: %w", root, err)
+		}
+		name = filepath.ToSlash(name)
+		if kindOf(d.Name()) == otherFile {
+			s.see(name, nil)
 			return nil
 		}
 		info, err := os.Stat(path) // follows a link
 		if err != nil {
 			return inputError(path, err)
 		}
-		if info.IsDir() {
-			return nil
-		}
-		name, err := filepath.Rel(root, path)
-		if err != nil {
-			return fmt.Errorf("list %s: %w", root, err)
-		}
-		c := candidate{path, filepath.ToSlash(name), info}
-		switch kind {
-		case lineFile:
-			lines = append(lines, c)
-		case documentFile:
-			documents = append(documents, c)
-		case bookkeeping:
-			l.skipped = append(l.skipped, c.name)
-			if others++; other == "" {
-				other = d.Name()
-			}
+		if !info.IsDir() {
+			s.see(name, func() error { return l.file(path, name, info) })
 		}
 		return nil
 	})
-	take := lines
-	if len(lines) == 0 {
-		take = documents
-	} else {
-		for _, c := range documents {
-			l.skipped = append(l.skipped, c.name)
-		}
-	}
-	for i := 0; i < len(take) && err == nil; i++ {
-		err = l.file(take[i].path, take[i].name, take[i].info)
-	}
 	if err != nil {
 		return err
 	}
-	if len(take) > 0 {
-		return nil
-	}
-	e := &InputError{Input: root, Found: "the folder is empty", Expected: expectNames}
-	switch {
-	case others == 1:
-		e.Found = fmt.Sprintf("the folder has only %s", other)
-	case others > 1:
-		e.Found = fmt.Sprintf("the folder has %d other files, such as %s", others, other)
-	}
-	return e
+	return s.take(root)
 }
 
 // fileKind is what a file of a folder is by its name.

@@ -17,7 +17,7 @@ import (
 
 func TestOpenErrors(t *testing.T) {
 	const (
-		any   = "; expected an NDJSON file, a folder with such files, a glob, or - for standard input"
+		any   = "; expected an NDJSON file, a folder with such files, a glob, s3://bucket/prefix, or - for standard input"
 		names = "; expected files named *.ndjson, *.jsonl or *.json, or one of these with .gz or .zst"
 	)
 	dir := t.TempDir()

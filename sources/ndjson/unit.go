@@ -121,13 +121,17 @@ func (s *Source) plan(ctx context.Context) {
 	for i, o := range s.objects {
 		in := input{o, &pipeline.File{Name: o.Name(), Index: i}}
 		size := o.Size()
-		if size < 0 || size > int64(s.opt.BatchSize) || bytes+size > int64(s.opt.BatchSize) {
+		weight := size
+		if d, ok := o.(distant); ok {
+			weight = max(size, d.requestCost())
+		}
+		if size < 0 || weight > int64(s.opt.BatchSize) || bytes+weight > int64(s.opt.BatchSize) {
 			if !flush() {
 				return
 			}
 		}
 		group = append(group, in)
-		bytes += size
+		bytes += weight
 		if size >= 0 && size <= int64(s.opt.BatchSize) {
 			continue
 		}

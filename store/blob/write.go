@@ -1,0 +1,254 @@
+package blob
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/encrypt"
+)
+
+// OutputOptions say how objects are stored.
+type OutputOptions struct {
+	KMSKeyID string // encrypts with this key (SSE-KMS); "": as the bucket does
+}
+
+// Output makes an output of a place in a bucket, below which nothing is yet: else the error
+// is a [*NotEmptyError]. Objects are sent in parts while they are written, and are seen when
+// Publish has named them whole, one after the other. The output is used until ctx ends.
+func (c *Client) Output(ctx context.Context, u URI, o OutputOptions) (Output, error) {
+	if _, path, ok, err := c.folder(u); ok || err != nil {
+		if err != nil {
+			return nil, err
+		}
+		return NewFolder(path)
+	}
+	s3, err := c.s3(u)
+	if err != nil {
+		return nil, err
+	}
+	there, err := c.List(ctx, u)
+	if err != nil {
+		return nil, err
+	}
+	if len(there) > 0 {
+		return nil, &NotEmptyError{u.String(), there[0].Name}
+	}
+	b := &bucket{c: c, ctx: ctx, s3: s3, at: u}
+	if o.KMSKeyID != "" {
+		if b.sse, err = encrypt.NewSSEKMS(o.KMSKeyID, nil); err != nil {
+			return nil, &Error{URI: u, Found: fmt.Sprintf("the key %q cannot be used: %v", o.KMSKeyID, err), Err: err}
+		}
+	}
+	return b, nil
+}
+
+// bucket is an output of objects.
+type bucket struct {
+	c   *Client
+	ctx context.Context
+	s3  *minio.Core
+	at  URI
+	sse encrypt.ServerSide
+
+	mu    sync.Mutex
+	files []*upload // that are not published
+}
+
+func (b *bucket) options() minio.PutObjectOptions {
+	return minio.PutObjectOptions{
+		ServerSideEncryption: b.sse, ContentType: "application/octet-stream",
+		UserMetadata: map[string]string{"X-Amz-Checksum-Algorithm": "CRC32C"},
+	}
+}
+
+// Create begins an object.
+func (b *bucket) Create(name string) (File, error) {
+	if !filepath.IsLocal(filepath.FromSlash(name)) {
+		return nil, fmt.Errorf("create %s: the name leads out of the place", name)
+	}
+	u := &upload{of: b, at: b.at.Below(name), parts: map[int]minio.CompletePart{}}
+	err := b.c.again(b.ctx, u.at, "write", b.c.o.Stall, func(ctx context.Context) (_ bool, err error) {
+		u.id, err = b.s3.NewMultipartUpload(ctx, u.at.Bucket, u.at.Key, b.options())
+		return false, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	b.mu.Lock()
+	b.files = append(b.files, u)
+	b.mu.Unlock()
+	return u, nil
+}
+
+// completeTime is how long a service may think before it has made an object of its parts.
+const completeTime = 2 * time.Minute
+
+// Publish names the objects whole.
+func (b *bucket) Publish() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for len(b.files) > 0 {
+		u := b.files[0]
+		if err := b.c.again(b.ctx, u.at, "write", completeTime+b.c.o.Stall, u.complete); err != nil {
+			return err
+		}
+		b.files = b.files[1:]
+	}
+	return nil
+}
+
+// Discard takes back what was sent. It works after the end of ctx too.
+func (b *bucket) Discard() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(b.ctx), b.c.o.Stall)
+	defer cancel()
+	var errs []error
+	for _, u := range b.files {
+		u.wait.Wait()
+		u.drop()
+		if err := b.s3.AbortMultipartUpload(ctx, u.at.Bucket, u.at.Key, u.id); err != nil {
+			errs = append(errs, b.c.fault(u.at, "take back", err))
+		}
+	}
+	b.files = nil
+	return errors.Join(errs...)
+}
+
+// upload is an object that is being written.
+type upload struct {
+	of   *bucket
+	at   URI
+	id   string
+	buf  *[]byte // of the part that is being filled
+	next int     // number of the next part, from 0
+	wait sync.WaitGroup
+
+	mu    sync.Mutex
+	parts map[int]minio.CompletePart
+	err   error
+	size  int64
+}
+
+// Write implements [File]. It waits while too many parts are on their way.
+func (u *upload) Write(p []byte) (n int, err error) {
+	for len(p) > 0 {
+		if u.buf == nil {
+			u.buf = u.of.c.free.Get().(*[]byte)
+		}
+		m := min(len(p), cap(*u.buf)-len(*u.buf))
+		*u.buf = append(*u.buf, p[:m]...)
+		n, p = n+m, p[m:]
+		u.size += int64(m)
+		if len(*u.buf) == cap(*u.buf) {
+			if err := u.send(); err != nil {
+				return n, err
+			}
+		}
+	}
+	return n, nil
+}
+
+// send sends the part that is filled.
+func (u *upload) send() error {
+	select {
+	case u.of.c.parts <- struct{}{}:
+	case <-u.of.ctx.Done():
+		return u.of.ctx.Err()
+	}
+	buf := u.buf
+	u.buf = nil
+	u.next++
+	number := u.next
+	u.wait.Go(func() {
+		part, err := u.put(number, *buf)
+		*buf = (*buf)[:0]
+		u.of.c.free.Put(buf)
+		<-u.of.c.parts
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		u.parts[number] = part
+		if u.err == nil {
+			u.err = err
+		}
+	})
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.err
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func (u *upload) put(number int, data []byte) (part minio.CompletePart, err error) {
+	sum := base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, crc32.Checksum(data, castagnoli)))
+	c := u.of.c
+	may := c.o.Stall + time.Duration(len(data))*time.Microsecond // at 1 MB/s
+	err = c.again(u.of.ctx, u.at, "write", may, func(ctx context.Context) (bool, error) {
+		// The checksum stands for a hash of the part, which costs more than all else.
+		done, err := u.of.s3.PutObjectPart(ctx, u.at.Bucket, u.at.Key, u.id, number, bytes.NewReader(data), int64(len(data)), minio.PutObjectPartOptions{
+			SSE: u.of.sse, DisableContentSha256: true,
+			CustomHeader: map[string][]string{"X-Amz-Checksum-Crc32c": {sum}},
+		})
+		part = minio.CompletePart{PartNumber: number, ETag: done.ETag, ChecksumCRC32C: done.ChecksumCRC32C}
+		return false, err
+	})
+	return part, err
+}
+
+// Close sends the rest. An object without a byte has one part.
+func (u *upload) Close() error {
+	if u.buf == nil && u.next == 0 {
+		u.buf = u.of.c.free.Get().(*[]byte)
+	}
+	var err error
+	if u.buf != nil {
+		err = u.send()
+	}
+	u.wait.Wait()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return errors.Join(err, u.err)
+}
+
+// Abort leaves the object to Discard.
+func (u *upload) Abort() error {
+	u.wait.Wait()
+	u.drop()
+	return nil
+}
+
+// drop gives the memory of a part back that will not be sent.
+func (u *upload) drop() {
+	if u.buf != nil {
+		*u.buf = (*u.buf)[:0]
+		u.of.c.free.Put(u.buf)
+		u.buf = nil
+	}
+}
+
+// complete names the object whole. When the answer to that was lost, asking again finds no
+// upload, but the object.
+func (u *upload) complete(ctx context.Context) (bool, error) {
+	parts := make([]minio.CompletePart, u.next)
+	for i := range parts {
+		parts[i] = u.parts[i+1]
+	}
+	_, err := u.of.s3.CompleteMultipartUpload(ctx, u.at.Bucket, u.at.Key, u.id, parts, minio.PutObjectOptions{ServerSideEncryption: u.of.sse})
+	var s3 minio.ErrorResponse
+	if errors.As(err, &s3) && s3.Code == minio.NoSuchUpload {
+		info, serr := u.of.s3.StatObject(ctx, u.at.Bucket, u.at.Key, minio.StatObjectOptions{})
+		if serr == nil && info.Size == u.size {
+			return false, nil
+		}
+	}
+	return false, err
+}
