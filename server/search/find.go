@@ -187,20 +187,55 @@ func simple(q *query.Query) bool {
 	if len(q.Selects) != 1 {
 		return false
 	}
-	switch where := q.Selects[0].Where; len(where) {
+	where := q.Selects[0].Where
+	switch len(where) {
 	case 0:
 		return true
 	case 1:
 		m, ok := where[0].(query.Match)
 		return ok && !m.Not && len(m.Values) == 1 && len(m.Param.Bindings) == 0
 	}
-	return false
+	all := together(where, 0)
+	return len(all) == len(where) && !slices.ContainsFunc(all, func(m query.Match) bool { return len(m.Values) != 1 })
+}
+
+// ordered gives the table and the condition of the rows that match, when these lie in
+// each part of the table in the order of their addresses: those of one hash do.
+func (f *finder) ordered() (table, where string, ok bool, err error) {
+	if !simple(f.q) || len(f.q.Selects[0].Where) != 1 {
+		return "", "", false, nil
+	}
+	m := f.q.Selects[0].Where[0].(query.Match) // as simple says
+	if len(m.Param.Terms) != 1 || m.Param.Type == r4.SearchSpecial || !f.plan.ownGroups(m.Param, f.q.Selects[0].Type) {
+		return "", "", false, nil
+	}
+	t := m.Param.Terms[0]
+	where, ok, err = f.plan.anyOf(m.Values, t, m.Facet)
+	return m.Facet.Kind(t.Kind).String(), f.plan.group(t, m.Facet) + " AND " + where, ok, err
+}
+
+// orderedText is a query of the first addresses behind one, of rows that lie in order:
+// DuckDB keeps the order of a table and reads no further than the limit.
+func (f *finder) orderedText(table, where string, after postings.Address, limit int) string {
+	if after != noAddress {
+		where += fmt.Sprintf(" AND addr > %d", after)
+	}
+	added, files := f.db.Parts(table)
+	parts := []string{fmt.Sprintf("(SELECT addr FROM %s WHERE %s ORDER BY addr LIMIT %d)", added, where, limit)}
+	for _, name := range files {
+		parts = append(parts, fmt.Sprintf("(SELECT addr FROM %s WHERE %s LIMIT %d)", name, where, limit))
+	}
+	return fmt.Sprintf("SELECT addr FROM (%s) ORDER BY addr LIMIT %d", strings.Join(parts, " UNION ALL "), limit)
 }
 
 // page finds the current resources behind an address that match, at most limit of them,
 // in the order of addresses. More tells that there may be others.
 func (f *finder) page(ctx context.Context, after postings.Address, limit int) (found []postings.Address, more bool, err error) {
 	f.part = "finding what matches " + f.names()
+	table, where, ordered, err := f.ordered()
+	if err != nil {
+		return nil, false, err
+	}
 	spans := f.spans(after)
 	size := int64(firstWindow)
 	if simple(f.q) {
@@ -215,12 +250,22 @@ func (f *finder) page(ctx context.Context, after postings.Address, limit int) (f
 		}
 		for {
 			want := limit - len(found) + extra
-			f.plan.window = fmt.Sprintf(" AND addr >= %d AND addr <= %d", w.from, w.to)
-			set, err := f.plan.all()
-			if err != nil {
-				return nil, false, err
+			var text string
+			if ordered {
+				text = f.orderedText(table, where, after, want)
+			} else {
+				f.plan.window = fmt.Sprintf(" AND addr >= %d AND addr <= %d", w.from, w.to)
+				set, err := f.plan.all()
+				if err != nil {
+					return nil, false, err
+				}
+				columns := "DISTINCT addr"
+				if size == math.MaxInt64 { // few rows more are less than what sorts out all
+					columns = "addr"
+				}
+				text = fmt.Sprintf("SELECT %s FROM (%s) ORDER BY addr LIMIT %d", columns, set, want)
 			}
-			list, err := f.addresses(ctx, fmt.Sprintf("SELECT addr FROM (%s) ORDER BY addr LIMIT %d", set, want))
+			list, err := f.addresses(ctx, text)
 			if err != nil {
 				return nil, false, err
 			}
@@ -242,7 +287,7 @@ func (f *finder) page(ctx context.Context, after postings.Address, limit int) (f
 			if !full || last == w.to {
 				break
 			}
-			w.from = last + 1
+			w.from, after = last+1, last
 			extra = min(extra*4, 64<<10) // there are many that are not current
 		}
 	}

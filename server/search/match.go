@@ -2,6 +2,7 @@ package search
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/fhirlake/fhirlake/fhir/search"
@@ -13,8 +14,19 @@ import (
 // and others.
 type either struct {
 	column string
+	folds  bool // codes may be stored folded
 	hashes []uint64
 	others []string
+	// sorted are all hashes that the column can have in a row that matches, when that
+	// is known: loose tells that it is not.
+	sorted []uint64
+	loose  bool
+}
+
+// pinned tells whether all rows that match have the same hash in the column by which a
+// group is sorted, so that they lie in the order of their addresses.
+func (e *either) pinned() bool {
+	return !e.loose && len(e.sorted) > 0 && slices.Max(e.sorted) == slices.Min(e.sorted)
 }
 
 func (e *either) condition() string {
@@ -24,9 +36,10 @@ func (e *either) condition() string {
 	return or(e.others)
 }
 
-// anyOf is the condition that a row matches one of some values, all of one kind.
-func (p *planner) anyOf(values []query.Value) (string, error) {
-	var e either
+// anyOf is the condition that a row of a term matches one of some values, all of one kind;
+// pinned is explained at [either].
+func (p *planner) anyOf(values []query.Value, t search.Term, facet search.Facet) (where string, pinned bool, err error) {
+	e := either{folds: facet != search.Main || t.Folds()}
 	var texts []string // conditions on texts of the dictionary
 	dictionary := "value"
 	for _, v := range values {
@@ -41,53 +54,60 @@ func (p *planner) anyOf(values []query.Value) (string, error) {
 			e.column = "uri"
 			more, err := p.uri(&e, v)
 			if err != nil {
-				return "", err
+				return "", false, err
 			}
 			texts = append(texts, more...)
 		case query.Date:
-			e.others = append(e.others, p.time(v, "low", "high"))
+			e.others, e.loose = append(e.others, p.time(v, "low", "high")), true
 		case query.Number:
-			e.others = append(e.others, number(v.Prefix, v.Amount, "low", "high"))
+			e.others, e.loose = append(e.others, number(v.Prefix, v.Amount, "low", "high")), true
 		case query.Quantity:
-			e.others = append(e.others, p.quantity(v))
+			e.others, e.loose = append(e.others, p.quantity(v)), true
 		case query.Reference:
 			e.column = "target"
 			p.reference(&e, v)
 		default:
-			return "", notIndexed("a value of this kind")
+			return "", false, notIndexed("a value of this kind")
 		}
 	}
 	if len(texts) > 0 {
-		c, err := p.texts(e.column, dictionary, texts)
+		hashes, c, err := p.texts(e.column, dictionary, texts)
 		if err != nil {
-			return "", err
+			return "", false, err
 		}
-		e.others = append(e.others, c)
+		e.others, e.sorted = append(e.others, c), append(e.sorted, hashes...)
+		e.loose = e.loose || len(hashes) == 0
 	}
-	return e.condition(), nil
+	return e.condition(), e.pinned(), nil
 }
 
-// texts is the condition that a column has the hash of a text of a dictionary.
-func (p *planner) texts(column, dictionary string, conditions []string) (string, error) {
+// texts is the condition that a column has the hash of a text of a dictionary, and those
+// hashes when they are few.
+func (p *planner) texts(column, dictionary string, conditions []string) (hashes []uint64, where string, err error) {
 	set := "SELECT hash" + p.from(dictionary) + "WHERE " + or(conditions)
 	hashes, ok, err := p.lookup(set)
-	if err != nil {
-		return "", err
+	switch {
+	case err != nil:
+		return nil, "", err
+	case ok:
+		return hashes, inHashes(column, hashes), nil
 	}
-	if ok {
-		return inHashes(column, hashes), nil
-	}
-	return column + " IN (" + set + ")", nil
+	return nil, column + " IN (" + set + ")", nil
 }
 
 // token adds what matches a token; texts are conditions on the texts of its code.
 func (p *planner) token(e *either, v query.Token) (texts []string) {
 	var codes []uint64
-	for _, h := range []uint64{p.hash.Code([]byte(v.Code), false), p.hash.Code([]byte(v.Lower), true)} {
-		if h != 0 {
+	for _, folded := range []bool{false, true} {
+		text := v.Code
+		if folded {
+			text = v.Lower
+		}
+		if h := p.hash.Code([]byte(text), folded); h != 0 && (e.folds || !folded) {
 			codes = append(codes, h)
 		}
 	}
+	e.sorted = append(e.sorted, codes...)
 	system := ""
 	switch v.Test {
 	case query.NoSystem:
@@ -97,9 +117,9 @@ func (p *planner) token(e *either, v query.Token) (texts []string) {
 	}
 	switch {
 	case len(codes) == 0 && system == "":
-		e.others = append(e.others, "true")
+		e.others, e.loose = append(e.others, "true"), true
 	case len(codes) == 0:
-		e.others = append(e.others, system)
+		e.others, e.loose = append(e.others, system), true
 	case system == "":
 		e.hashes = append(e.hashes, codes...)
 	default:
@@ -128,7 +148,8 @@ func (p *planner) string(e *either, v query.String) (texts []string) {
 		return []string{"(NOT later AND contains(folded, " + searchdb.Quote(v.Folded) + "))"}
 	}
 	folded, _ := search.AppendFolded(nil, []byte(v.Exact))
-	e.hashes = append(e.hashes, p.hash.Words(folded, []byte(v.Exact), false))
+	h := p.hash.Words(folded, []byte(v.Exact), false)
+	e.hashes, e.sorted = append(e.hashes, h), append(e.sorted, h)
 	return nil
 }
 
@@ -140,7 +161,8 @@ func (p *planner) uri(e *either, v query.URI) (texts []string, err error) {
 		if v.Version == "" {
 			return below, nil
 		}
-		c, err := p.texts("uri", "value", below)
+		_, c, err := p.texts("uri", "value", below)
+		e.loose = true
 		e.others = append(e.others, fmt.Sprintf("(%s AND version = %d)", c, p.hash.Text([]byte(v.Version))))
 		return nil, err
 	case query.Above:
@@ -149,6 +171,7 @@ func (p *planner) uri(e *either, v query.URI) (texts []string, err error) {
 		}
 	}
 	hashes = append(hashes, p.hash.Text([]byte(v.URL)))
+	e.sorted = append(e.sorted, hashes...)
 	if v.Version == "" {
 		e.hashes = append(e.hashes, hashes...)
 		return nil, nil
@@ -173,6 +196,7 @@ func (p *planner) reference(e *either, v query.Reference) {
 			targets = append(targets, p.hash.Resource(t, []byte(v.ID)))
 		}
 	}
+	e.sorted = append(e.sorted, targets...)
 	e.others = append(e.others, "("+inHashes("target", targets)+" AND "+inHashes("base", bases)+version+")")
 }
 

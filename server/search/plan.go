@@ -73,7 +73,18 @@ func alike(a, b *query.Select) bool {
 // filters is the set of resources of some types for which all of some filters hold.
 func (p *planner) filters(types []r4.TypeID, where []query.Filter, window string) (string, error) {
 	var sets, without []string
-	for _, f := range where {
+	for i, f := range where {
+		if followed(where, i) {
+			continue
+		}
+		if all := together(where, i); len(all) > 1 {
+			set, err := p.row(types[0], all, window)
+			if err != nil {
+				return "", err
+			}
+			sets = append(sets, set)
+			continue
+		}
 		set, not, err := p.filter(types, f, window)
 		if err != nil {
 			return "", err
@@ -88,6 +99,59 @@ func (p *planner) filters(types []r4.TypeID, where []query.Filter, window string
 		sets = append(sets, p.resources(types, window))
 	}
 	return intersect(sets, without), nil
+}
+
+// oneRow tells whether a resource has at most one row that a filter looks at, so that more
+// filters of the kind can look at it together.
+func oneRow(f query.Filter) (m query.Match, ok bool) {
+	m, ok = f.(query.Match)
+	if !ok || m.Not || m.Facet != search.Main || len(m.Param.Bindings) > 0 || len(m.Param.Terms) != 1 || m.Param.Type == r4.SearchSpecial {
+		return m, false
+	}
+	t := m.Param.Terms[0]
+	return m, (t.Kind == search.KindDate || t.Kind == search.KindNumber || t.Kind == search.KindQuantity) && t.Single()
+}
+
+// together are the filters behind one that look at the same row, from the first of them on:
+// DuckDB prunes by `high > a AND low < b`, by either alone it hardly does.
+func together(where []query.Filter, i int) (all []query.Match) {
+	first, ok := oneRow(where[i])
+	if !ok {
+		return nil
+	}
+	for _, f := range where[i:] {
+		if m, ok := oneRow(f); ok && m.Param == first.Param {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+// row is the set of the resources whose one row several filters match.
+func (p *planner) row(typ r4.TypeID, all []query.Match, window string) (string, error) {
+	param := all[0].Param
+	t := param.Terms[0]
+	set := "SELECT addr" + p.from(t.Kind.String()) + "WHERE " + p.group(t, search.Main)
+	for _, m := range all {
+		where, _, err := p.anyOf(m.Values, t, search.Main)
+		if err != nil {
+			return "", err
+		}
+		set += " AND " + where
+	}
+	return p.ofType(set+window, param, typ, window), nil
+}
+
+// followed tells whether an earlier filter looks at the row of this one.
+func followed(where []query.Filter, i int) bool {
+	for j := range where[:i] {
+		if m, ok := oneRow(where[j]); ok {
+			if n, ok := oneRow(where[i]); ok && m.Param == n.Param {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // intersect is the set of what is in all of some sets and in none of others.
@@ -258,16 +322,19 @@ func (p *planner) group(t search.Term, f search.Facet) string {
 // ofType limits a set to resources of a type, unless the groups are of that type alone:
 // a custom parameter may have an expression without a type, and its group is shared.
 func (p *planner) ofType(set string, x *search.Parameter, typ r4.TypeID, window string) string {
+	if p.ownGroups(x, typ) {
+		return set
+	}
+	return intersect([]string{set, p.resources([]r4.TypeID{typ}, window)}, nil)
+}
+
+// ownGroups tells whether only resources of a type have rows in a parameter's groups.
+func (p *planner) ownGroups(x *search.Parameter, typ r4.TypeID) bool {
 	terms := x.Terms
 	for _, b := range x.Bindings {
 		terms = append(slices.Clip(terms), slices.Concat(b.Components...)...)
 	}
-	for _, t := range terms {
-		if !strings.HasPrefix(t.Path(), typ.String()+".") {
-			return intersect([]string{set, p.resources([]r4.TypeID{typ}, window)}, nil)
-		}
-	}
-	return set
+	return !slices.ContainsFunc(terms, func(t search.Term) bool { return !strings.HasPrefix(t.Path(), typ.String()+".") })
 }
 
 // ids is the set of resources with one of some ids.
@@ -321,7 +388,7 @@ func (p *planner) match(typ r4.TypeID, m query.Match, window string) (string, er
 
 // rows are those of a term that one of the values matches.
 func (p *planner) rows(values []query.Value, t search.Term, facet search.Facet, columns string) (string, error) {
-	where, err := p.anyOf(values)
+	where, _, err := p.anyOf(values, t, facet)
 	return "SELECT " + columns + p.from(facet.Kind(t.Kind).String()) + "WHERE " + p.group(t, facet) + " AND " + where, err
 }
 

@@ -64,7 +64,8 @@ func (d *DB) Close() error { return d.db.Close() }
 type State struct {
 	d      *DB
 	name   string
-	files  []string
+	files  []string   // paths
+	parts  []string   // their names in SQL
 	append sync.Mutex // one at a time, so that rows of one call come together
 }
 
@@ -97,6 +98,7 @@ func (d *DB) makeState(ctx context.Context, s *State, files []string) error {
 		s.files = append(s.files, path)
 		names = append(names, f.name)
 	}
+	s.parts = names
 	var b strings.Builder
 	fmt.Fprintf(&b, "CREATE SCHEMA %s; CREATE SCHEMA %s_added;\n", s.name, s.name)
 	fmt.Fprintf(&b, "CREATE TABLE %s (addr UBIGINT NOT NULL, change UINTEGER NOT NULL);\n", s.Dead())
@@ -137,6 +139,15 @@ func (d *DB) drop(s *State) error {
 
 // Schema is the schema of the state's tables.
 func (s *State) Schema() string { return s.name }
+
+// Parts are what a table of the state is put together from: the rows that were added, in
+// no order, and the tables of the index files, each in the order of its postings.Table.
+func (s *State) Parts(table string) (added string, files []string) {
+	for _, name := range s.parts {
+		files = append(files, name+".main."+ident(table))
+	}
+	return s.name + "_added." + ident(table), files
+}
 
 // Query runs a query over the state's tables; the caller closes the rows.
 func (s *State) Query(ctx context.Context, text string) (*sql.Rows, error) {
