@@ -23,13 +23,15 @@ type finder struct {
 	q       *query.Query
 	plan    planner
 	aside   *aside
-	part    string // what is being worked out, for the fault of a search that takes too long
+	words   map[r4.TypeID][]query.Words // what the texts of a resource must have, by type; nil for nothing
+	scanned int                         // resources whose texts were looked into
+	part    string                      // what is being worked out, for the fault of a search that takes too long
 	explain bool
 	log     []string // the SQL texts, when they are asked for
 }
 
 func (x *Index) newFinder(ctx context.Context, m *moment, q *query.Query) (*finder, error) {
-	f := &finder{x: x, moment: m, q: q, part: "reading the index"}
+	f := &finder{x: x, moment: m, q: q, part: "reading the index", words: wordsOf(q)}
 	hash, err := postings.NewHasher(x.o.Secret)
 	if err != nil {
 		return nil, err
@@ -275,6 +277,9 @@ func (f *finder) page(ctx context.Context, after postings.Address, limit int) (f
 				last = list[len(list)-1]
 			}
 			alive, err := f.keepAlive(f.x.o.Lake.Snapshot(), slices.Compact(list))
+			if err == nil {
+				alive, err = f.keepWords(ctx, alive, f.words)
+			}
 			if err != nil {
 				return nil, false, err
 			}
@@ -333,6 +338,12 @@ func codes(filters []query.Filter, names []string) []string {
 			names = codes(f, names)
 		case query.AnyOf:
 			names = codes(f, names)
+		case query.Words:
+			if f.Content {
+				add("_content")
+			} else {
+				add("_text")
+			}
 		case query.ID:
 			add("_id")
 		case query.Stored:
@@ -353,6 +364,14 @@ func (f *finder) total(ctx context.Context) (n int64, err error) {
 	set, err := f.plan.all()
 	if err != nil {
 		return 0, err
+	}
+	if f.words != nil {
+		err := f.eachChunk(ctx, set, func(list []postings.Address) error {
+			kept, err := f.keepWords(ctx, list, f.words)
+			n += int64(len(kept))
+			return err
+		})
+		return n, err
 	}
 	rowsOf := int64(f.changes) + 1
 	for _, seg := range f.segments {
@@ -416,15 +435,15 @@ func (f *finder) sorted(ctx context.Context, skip, limit int) (found []postings.
 		if err != nil {
 			return nil, 0, false, err
 		}
-		for _, a := range list {
-			ok, err := f.alive(f.x.o.Lake.Snapshot(), a)
-			if err != nil {
-				return nil, 0, false, err
-			}
-			if ok && len(found) == limit {
+		wanted, err := f.wanted(ctx, list)
+		if err != nil {
+			return nil, 0, false, err
+		}
+		for i, a := range list {
+			if wanted[i] && len(found) == limit {
 				return found, passed, true, nil
 			}
-			if ok {
+			if wanted[i] {
 				found = append(found, a)
 			}
 			passed++
@@ -434,6 +453,22 @@ func (f *finder) sorted(ctx context.Context, skip, limit int) (found []postings.
 		}
 		extra = min(extra*4, 64<<10)
 	}
+}
+
+// wanted tells of each address whether its resource is current and has the words that are
+// asked for.
+func (f *finder) wanted(ctx context.Context, list []postings.Address) ([]bool, error) {
+	kept, err := f.keepAlive(f.x.o.Lake.Snapshot(), slices.Clone(list))
+	if err == nil {
+		kept, err = f.keepWords(ctx, kept, f.words)
+	}
+	wanted := make([]bool, len(list))
+	for i, a := range list { // what is kept is in the order of the list
+		if len(kept) > 0 && kept[0] == a {
+			wanted[i], kept = true, kept[1:]
+		}
+	}
+	return wanted, err
 }
 
 // order is a query of the addresses of a set in the order of the sort keys. Values that

@@ -70,4 +70,9 @@ var hostile = [][2]string{
 	{"Patient", "name=\\"},
 	{"Patient", `address:contains=,`},
 	{"Patient", `a=1&a=1&a=1`},
+	{"Patient", `_text=';--&_content="';--`},
+	{"Patient", `_content=((((a)))) or not not b`},
+	{"Observation", `patient._content=a,b OR (c`},
+	{"", `_content=x`},
+	{"Patient", `createdAt=gt2020';--&_sort=createdAt,-organization`},
 }

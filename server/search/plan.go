@@ -49,7 +49,11 @@ func (p *planner) all() (string, error) {
 		for ; n < len(p.q.Selects) && alike(&p.q.Selects[i], &p.q.Selects[n]); n++ {
 			types = append(types, p.q.Selects[n].Type)
 		}
-		set, err := p.filters(types, p.q.Selects[i].Where, p.window)
+		where := slices.DeleteFunc(slices.Clone(p.q.Selects[i].Where), func(f query.Filter) bool { // the finder reads for them
+			_, ok := f.(query.Words)
+			return ok
+		})
+		set, err := p.filters(types, where, p.window)
 		if err != nil {
 			return "", err
 		}
@@ -73,6 +77,7 @@ func alike(a, b *query.Select) bool {
 // filters is the set of resources of some types for which all of some filters hold.
 func (p *planner) filters(types []r4.TypeID, where []query.Filter, window string) (string, error) {
 	var sets, without []string
+	words := topWords(where)
 	for i, f := range where {
 		if followed(where, i) {
 			continue
@@ -83,6 +88,9 @@ func (p *planner) filters(types []r4.TypeID, where []query.Filter, window string
 				return "", err
 			}
 			sets = append(sets, set)
+			continue
+		}
+		if _, ok := f.(query.Words); ok {
 			continue
 		}
 		set, not, err := p.filter(types, f, window)
@@ -97,6 +105,10 @@ func (p *planner) filters(types []r4.TypeID, where []query.Filter, window string
 	}
 	if len(sets) == 0 {
 		sets = append(sets, p.resources(types, window))
+	}
+	if len(words) > 0 { // of one type: see alike
+		set, err := p.aside.words(types[0], words, intersect(sets, without))
+		return set + " WHERE true" + window, err
 	}
 	return intersect(sets, without), nil
 }

@@ -54,3 +54,13 @@ func (r *Rows) Read(a snapshot.Address, dst []byte) (Resource, error) {
 	}
 	return r.l.fromSnapshot(r.v, &e, t, id, dst)
 }
+
+// Line calls f with the text of a row as it is stored, current or not; it is valid during
+// the call.
+func (r *Rows) Line(a snapshot.Address, f func(line []byte) error) error {
+	seg := r.v.m.ByOrdinal(a.Segment)
+	if seg == nil {
+		return fmt.Errorf("read row %d of segment %d: the manifest has no such segment", a.Row, a.Segment)
+	}
+	return r.l.withLine(seg, int64(a.Row), f)
+}

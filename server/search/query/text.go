@@ -22,8 +22,12 @@ func (s *reader) words(feature Features, modifier string, alternatives []string)
 		return nil, noSuchModifier(modifier, "none")
 	}
 	w := Words{Content: feature == Content}
+	tokens := 0
 	for _, a := range alternatives {
 		r := textReader{tokens: textTokens(unescape(a))}
+		if tokens += len(r.tokens); tokens > maxTextTokens {
+			return nil, costly("the search of a text has more than %d words", maxTextTokens)
+		}
 		e, err := r.any(0)
 		if err == nil && len(r.tokens) > 0 {
 			err = malformed("expected a word")
@@ -60,6 +64,10 @@ func textTokens(s string) (tokens []string) {
 }
 
 type textReader struct{ tokens []string }
+
+// maxTextTokens bounds the words and operators of a text search: each word is looked for
+// in each text.
+const maxTextTokens = 200
 
 // maxNesting bounds the parentheses of a text search.
 const maxNesting = 16

@@ -18,7 +18,7 @@ import (
 // comes up.
 func TestGeneratedSearchesAreRead(t *testing.T) {
 	s := load(t, corpus.Folder(t, "r4-examples"))
-	features := query.Near | query.ReferenceOrder | query.FirstStored
+	features := query.Near | query.ReferenceOrder | query.FirstStored | query.Narrative | query.Content
 	g := searchtest.NewGenerator(s, rand.New(rand.NewPCG(1, 2)), features)
 	p := query.Parser{Parameters: search.R4(), Features: features}
 	const searches = 8_000
@@ -67,7 +67,7 @@ func TestGeneratedSearchesAreRead(t *testing.T) {
 		" begins with ", " contains ", " exactly ", " leads to\n", " is subject of ", "  id is ", " first stored\n", " last stored\n",
 		" token ", " without system", " of \"", " in any case", " reference to ", " uri ", " below uri ", " above uri ",
 		" with ", " of version ", " within ", " sort by ", ", descending", "include ", "include reverse ", " iterate ", "included",
-		"  any of\n", "types\n", " is item of List\n",
+		"  any of\n", "types\n", "content has", "narrative has", " and ", " or ", "not ", " is item of List\n",
 	} {
 		if seen[want] == 0 && !contains(seen, want) {
 			t.Errorf("no search has %q", want)

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/fhirlake/fhirlake/fhir/r4"
@@ -15,6 +16,11 @@ import (
 
 // leaf makes a filter of a value of x itself, or of what it does not have.
 func (g *Generator) leaf(x *Resource) (name, value string, ok bool) {
+	if g.oneIn(12) {
+		if name, value, ok = g.words(x); ok {
+			return name, value, true
+		}
+	}
 	var have, lack []*search.Parameter
 	for _, p := range g.store.Table.Parameters(x.Type) {
 		switch {
@@ -48,6 +54,37 @@ func (g *Generator) leaf(x *Resource) (name, value string, ok bool) {
 		modifier = ":" + modifier
 	}
 	return p.Code + modifier, value, true
+}
+
+// words makes a search of texts that x has, or lacks.
+func (g *Generator) words(x *Resource) (name, value string, ok bool) {
+	name = "_content"
+	texts := x.content(false).texts
+	if g.features&query.Narrative != 0 && (g.features&query.Content == 0 || g.oneIn(2)) {
+		name, texts = "_text", x.content(true).texts
+	}
+	if g.features&(query.Narrative|query.Content) == 0 || len(texts) == 0 {
+		return "", "", false
+	}
+	word := func() string {
+		words := strings.FieldsFunc(pick(g.rand, texts), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+		if len(words) == 0 {
+			return "nothing"
+		}
+		i := g.rand.IntN(len(words))
+		if g.oneIn(4) {
+			return `"` + strings.Join(words[i:min(len(words), i+2)], " ") + `"`
+		}
+		if w := words[i]; !slices.Contains([]string{"and", "or", "not"}, strings.ToLower(w)) {
+			return w
+		}
+		return "nothing"
+	}
+	value = word()
+	for g.oneIn(2) {
+		value = pick(g.rand, []string{value + " " + word(), "(" + value + ") OR " + word(), value + " and not " + word(), "NOT (" + value + ")"})
+	}
+	return name, value, true
 }
 
 // escape writes a text as a part of a value.

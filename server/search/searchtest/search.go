@@ -108,6 +108,8 @@ func (e evaluation) filter(typ r4.TypeID, f query.Filter) ([]bool, error) {
 				return d.Prefix.MatchesTime(d.Range, search.Range{Start: t, End: t + 1}, e.q.Now)
 			})
 		}), nil
+	case query.Words:
+		return e.each(typ, func(x *Resource) bool { return x.hasWords(f) }), nil
 	case query.Constant:
 		return e.each(typ, func(*Resource) bool { return bool(f) }), nil
 	}

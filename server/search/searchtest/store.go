@@ -51,6 +51,8 @@ type Resource struct {
 	Created int64 // when version 1 was
 
 	at         int // in the resources of its type
+	json       []byte
+	contents   [2]contentOf // of all, and of the narrative
 	values     *search.Values
 	tokens     []search.Token
 	strings    []search.String
@@ -118,7 +120,7 @@ func (s *Store) put(b *pipeline.Batch, updated int64) error {
 	for i := range b.Records {
 		r := &b.Records[i]
 		id := b.Tree.Raw(b.Tree.Child(r.Root, r.Type.ElementByName("id")))
-		x := &Resource{Key: Key{r.Type, string(id)}, Updated: updated, values: values}
+		x := &Resource{Key: Key{r.Type, string(id)}, Updated: updated, values: values, json: b.Data[r.Start:r.End]}
 		n := int32(i)
 		x.tokens = of(values.Tokens, n, func(r search.Token) int32 { return r.Record })
 		x.strings = of(values.Strings, n, func(r search.String) int32 { return r.Record })
