@@ -99,7 +99,8 @@ type Rows struct {
 
 	known map[uint64]struct{} // hashes whose texts are there
 	texts int                 // bytes of texts
-	order []uint32            // buffer of WriteRun
+	order []uint32            // buffers of WriteRun
+	page  []byte
 }
 
 // Len gives the number of rows of values.
@@ -122,7 +123,7 @@ func (r *Rows) Reset() {
 	*r = Rows{
 		Resources: emptied(r.Resources), Tokens: emptied(r.Tokens), Strings: emptied(r.Strings), Dates: emptied(r.Dates), Numbers: emptied(r.Numbers),
 		Quantities: emptied(r.Quantities), References: emptied(r.References), URIs: emptied(r.URIs), Values: emptied(r.Values), Words: emptied(r.Words),
-		known: r.known, order: r.order,
+		known: r.known, order: r.order, page: r.page,
 	}
 }
 

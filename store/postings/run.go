@@ -3,13 +3,8 @@ package postings
 import (
 	"fmt"
 	"maps"
-	"math"
 	"os"
 	"slices"
-
-	"github.com/apache/arrow-go/v18/parquet"
-	"github.com/apache/arrow-go/v18/parquet/file"
-	"github.com/apache/arrow-go/v18/parquet/schema"
 
 	"github.com/fhirlake/fhirlake/fhir/search"
 )
@@ -111,111 +106,15 @@ func (t *Table) groups(r *Rows, n int) map[search.GroupID]int64 {
 	return groups
 }
 
-func (t *Table) write(name string, r *Rows, n int) (err error) {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+func (t *Table) write(name string, r *Rows, n int) error {
+	f, err := newPlainFile(name, t, r.page)
 	if err != nil {
 		return err
 	}
-	w := file.NewParquetWriter(f, t.schema(), file.WithWriterProps(parquet.NewWriterProperties(parquet.WithDictionaryDefault(false))))
-	var buf columnBuffer
-	for from := 0; from < n && err == nil; from += runGroup {
-		var g file.SerialRowGroupWriter
-		if g, err = w.AppendRowGroupChecked(); err == nil {
-			err = t.writeGroup(g, &buf, r, from, min(from+runGroup, n))
-		}
+	for from := 0; from < n; from += runGroup {
+		f.write(r, from, min(from+runGroup, n))
 	}
-	if e := w.Close(); err == nil { // which closes f
-		err = e
-	}
+	err = f.close()
+	r.page = f.buf
 	return err
-}
-
-func (t *Table) schema() *schema.GroupNode {
-	var fields schema.FieldList
-	for _, c := range t.Columns {
-		fields = append(fields, schema.MustPrimitive(c.node()))
-	}
-	return schema.MustGroup(schema.NewGroupNode(t.Name, parquet.Repetitions.Required, fields, -1))
-}
-
-func (c *Column) node() (*schema.PrimitiveNode, error) {
-	required := parquet.Repetitions.Required
-	switch c.Type {
-	case Bool:
-		return schema.NewBooleanNode(c.Name, required, -1), nil
-	case Uint32:
-		return schema.NewPrimitiveNodeLogical(c.Name, required, schema.NewIntLogicalType(32, false), parquet.Types.Int32, 0, -1)
-	case Uint64:
-		return schema.NewPrimitiveNodeLogical(c.Name, required, schema.NewIntLogicalType(64, false), parquet.Types.Int64, 0, -1)
-	case Int64:
-		return schema.NewInt64Node(c.Name, required, -1), nil
-	case Float:
-		return schema.NewFloat64Node(c.Name, required, -1), nil
-	}
-	return schema.NewPrimitiveNodeLogical(c.Name, required, schema.StringLogicalType{}, parquet.Types.ByteArray, 0, -1)
-}
-
-// columnBuffer has the values of one column of a row group.
-type columnBuffer struct {
-	i32  []int32
-	i64  []int64
-	f64  []float64
-	bool []bool
-	text []parquet.ByteArray
-}
-
-func (t *Table) writeGroup(g file.SerialRowGroupWriter, b *columnBuffer, r *Rows, from, to int) error {
-	for c := range t.Columns {
-		w, err := g.NextColumn()
-		if err != nil {
-			return err
-		}
-		t.fill[c](b, r, from, to)
-		switch w := w.(type) {
-		case *file.Int32ColumnChunkWriter:
-			_, err = w.WriteBatch(b.i32, nil, nil)
-		case *file.Int64ColumnChunkWriter:
-			_, err = w.WriteBatch(b.i64, nil, nil)
-		case *file.Float64ColumnChunkWriter:
-			_, err = w.WriteBatch(b.f64, nil, nil)
-		case *file.BooleanColumnChunkWriter:
-			_, err = w.WriteBatch(b.bool, nil, nil)
-		case *file.ByteArrayColumnChunkWriter:
-			_, err = w.WriteBatch(b.text, nil, nil)
-		}
-		if e := w.Close(); err == nil {
-			err = e
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return g.Close()
-}
-
-// fill sets b to a column of rows.
-func fill[T any](b *columnBuffer, c *column[T], rows []T) {
-	b.i32, b.i64, b.f64, b.bool, b.text = b.i32[:0], b.i64[:0], b.f64[:0], b.bool[:0], b.text[:0]
-	switch c.typ {
-	case Uint32:
-		for i := range rows {
-			b.i32 = append(b.i32, int32(c.integer(&rows[i])))
-		}
-	case Uint64, Int64:
-		for i := range rows {
-			b.i64 = append(b.i64, int64(c.integer(&rows[i])))
-		}
-	case Float:
-		for i := range rows {
-			b.f64 = append(b.f64, math.Float64frombits(c.integer(&rows[i])))
-		}
-	case Bool:
-		for i := range rows {
-			b.bool = append(b.bool, c.integer(&rows[i]) != 0)
-		}
-	case Text:
-		for i := range rows {
-			b.text = append(b.text, parquet.ByteArray(c.text(&rows[i])))
-		}
-	}
 }

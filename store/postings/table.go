@@ -37,7 +37,8 @@ type Table struct {
 	rows    func(*Rows) int
 	integer []func(*Rows, int) uint64 // by column; nil for a text
 	text    []func(*Rows, int) string // by column; nil for all else
-	fill    []func(b *columnBuffer, r *Rows, from, to int)
+	sizes   []func(r *Rows, from, to int) int
+	fill    []func(b []byte, r *Rows, from, to int) []byte
 }
 
 // Rows gives the number of rows that r has of the table.
@@ -135,7 +136,8 @@ func build[T any](t *Table, rows func(*Rows) []T, columns ...column[T]) *Table {
 			integer = func(r *Rows, i int) uint64 { return c.integer(&rows(r)[i]) }
 		}
 		t.integer, t.text = append(t.integer, integer), append(t.text, text)
-		t.fill = append(t.fill, func(b *columnBuffer, r *Rows, from, to int) { fill(b, &c, rows(r)[from:to]) })
+		t.sizes = append(t.sizes, func(r *Rows, from, to int) int { return plainSize(&c, rows(r)[from:to]) })
+		t.fill = append(t.fill, func(b []byte, r *Rows, from, to int) []byte { return appendPlain(b, &c, rows(r)[from:to]) })
 	}
 	return t
 }
