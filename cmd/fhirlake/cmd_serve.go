@@ -28,6 +28,8 @@ import (
 	"github.com/fhirlake/fhirlake/server/rest"
 	"github.com/fhirlake/fhirlake/server/search"
 	"github.com/fhirlake/fhirlake/server/sql"
+	"github.com/fhirlake/fhirlake/server/sql/endpoint"
+	"github.com/fhirlake/fhirlake/store/catalog"
 	"github.com/fhirlake/fhirlake/store/root"
 )
 
@@ -43,6 +45,7 @@ type serveFlags struct {
 	shutdown        time.Duration
 	compactAge      time.Duration
 	perClient       int
+	sqlTimeout      time.Duration
 }
 
 func newServeCommand(g *globals) *cobra.Command {
@@ -50,8 +53,8 @@ func newServeCommand(g *globals) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "serve",
 		Short: "Own the root and serve it",
-		Long: `Serve owns the root and answers FHIR REST under /datastore/<id>/r4/, health under
-/healthz and /readyz, and metrics under /metrics. Commands on the same root go on
+		Long: `Serve owns the root and answers FHIR REST under /datastore/<id>/r4/, SQL by POST to
+/datastore/<id>/sql, health under /healthz and /readyz, and metrics under /metrics. Commands on the same root go on
 working: what must be done by the owner they send to the server.
 
 There is no authentication in this version, so serve listens on the loopback; any
@@ -82,6 +85,7 @@ a second signal ends it at once, and loses nothing that was acknowledged either.
 	fs.Var(&f.memory, "memory", "memory that the process may use, imports of commands included")
 	fs.DurationVar(&f.compactAge, "compact-age", 10*time.Minute, "how long written resources stay in the delta store before they are folded into the snapshot; they go earlier when they are many; negative: only by the command compact")
 	fs.IntVar(&f.perClient, "requests-per-client", 0, "requests at work of one address at once, further ones get 429; 0: no limit. Behind a proxy all come from one address")
+	fs.DurationVar(&f.sqlTimeout, "sql-timeout", 10*time.Minute, "how long a query over HTTP may take, with the reading of its result")
 	fs.DurationVar(&f.shutdown, "shutdown-timeout", 30*time.Second, "how long accepted requests may take after a signal to end")
 	return c
 }
@@ -112,6 +116,9 @@ func (f *serveFlags) check() error {
 	}
 	if f.compactAge == 0 {
 		return usageError("--compact-age 0 is no time; a negative one leaves compaction to the command")
+	}
+	if f.sqlTimeout <= 0 {
+		return usageError("--sql-timeout %s is not positive", f.sqlTimeout)
 	}
 	if f.perClient < 0 {
 		return usageError("--requests-per-client %d is negative", f.perClient)
@@ -239,7 +246,8 @@ func (s *serving) run(ctx context.Context, l net.Listener, out io.Writer, g *glo
 	interactions := rest.New(rest.Options{
 		DataStore: fhir.DataStore, BaseURL: s.flags.baseURL, Version: version, Log: s.log, PerClient: s.flags.perClient,
 	})
-	front.Handle("/datastore/", interactions)
+	queries := endpoint.New(endpoint.Options{State: s.sqlState, Timeout: s.flags.sqlTimeout, Log: s.log})
+	front.Handle("/datastore/", queries.Before(interactions))
 	if err := s.announce(); err != nil {
 		return err
 	}
@@ -265,6 +273,15 @@ func (s *serving) run(ctx context.Context, l net.Listener, out io.Writer, g *glo
 		s.log.Info("stopped")
 	}
 	return err
+}
+
+// sqlState opens a data store for a query.
+func (s *serving) sqlState(ctx context.Context, id string) (*sql.State, error) {
+	st, err := s.lake.sql.State(ctx, id)
+	if errors.Is(err, catalog.ErrNotFound) {
+		return nil, endpoint.ErrNoDataStore
+	}
+	return st, err
 }
 
 // finish waits for the requests that were to be answered later.

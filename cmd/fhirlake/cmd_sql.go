@@ -63,8 +63,8 @@ line on standard error says so.`,
 			if strings.TrimSpace(query) == "" {
 				return usageError("the query is empty; see `%s --help`", c.CommandPath())
 			}
-			if f == duck.Parquet && output == "" && isTerminal(c.OutOrStdout()) {
-				return usageError("--format parquet is not for a terminal; add -o FILE")
+			if (f == duck.Parquet || f == duck.Arrow) && output == "" && isTerminal(c.OutOrStdout()) {
+				return usageError("--format %s is not for a terminal; add -o FILE", f)
 			}
 			p := sqlParams{Datastore: g.datastore, Query: query, Format: f}
 			if c.Flags().Changed("memory") {
@@ -77,7 +77,7 @@ line on standard error says so.`,
 			return writeFile(output, func(w io.Writer) error { return runSQL(c, g, p, int64(memory), w) })
 		},
 	}
-	c.Flags().StringVar(&format, "format", "table", "table, csv, json, ndjson or parquet")
+	c.Flags().StringVar(&format, "format", "table", "table, csv, json, ndjson, parquet or arrow (a stream)")
 	c.Flags().StringVarP(&output, "output", "o", "", "file for the result instead of standard output")
 	c.Flags().Var(&memory, "memory", "memory that the query may use; beyond it spills to disk")
 	return c

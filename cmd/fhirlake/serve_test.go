@@ -160,7 +160,7 @@ func sendCommand(ts *testscript.TestScript, neg bool, args []string) {
 
 func request(ts *testscript.TestScript, method, path, body, contentType string) {
 	state := current(ts)
-	if strings.HasPrefix(path, "/r4") {
+	if strings.HasPrefix(path, "/r4") || path == "/sql" {
 		path = "/datastore/" + state.datastore + path
 	}
 	req, err := http.NewRequest(method, state.server.url+path, strings.NewReader(body))

@@ -30,6 +30,9 @@ func interactionOf(method, path string) interaction {
 		in.datastore = id
 	}
 	base, rest, _ := strings.Cut(rest, "/")
+	if base == "sql" && rest == "" {
+		in.name = "sql"
+	}
 	if base != "r4" {
 		return in
 	}

@@ -46,14 +46,15 @@ func TestInteractionOf(t *testing.T) {
 		})
 	}
 	for path, want := range map[string]interaction{
-		"/datastore/shaw/r4/Patient": {"search-type", "", "Patient"},
-		"/datastore/" + store:        {"other", store, ""},
-		"/datastore/":                {name: "other"},
-		"/healthz":                   {name: "health"},
-		"/readyz":                    {name: "health"},
-		"/metrics":                   {name: "metrics"},
-		"/_owner/1/import":           {name: "owner"},
-		"/shaw":                      {name: "other"},
+		"/datastore/shaw/r4/Patient":   {"search-type", "", "Patient"},
+		"/datastore/" + store:          {"other", store, ""},
+		"/datastore/" + store + "/sql": {"sql", store, ""},
+		"/datastore/":                  {name: "other"},
+		"/healthz":                     {name: "health"},
+		"/readyz":                      {name: "health"},
+		"/metrics":                     {name: "metrics"},
+		"/_owner/1/import":             {name: "owner"},
+		"/shaw":                        {name: "other"},
 	} {
 		if got := interactionOf("GET", path); got != want {
 			t.Errorf("%s: got %+v, want %+v", path, got, want)

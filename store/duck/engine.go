@@ -88,7 +88,7 @@ func (e *engine) exec(ctx context.Context, statements string) error {
 	})
 }
 
-// stream is the result of one statement, a chunk at a time. All its columns are text. It
+// stream is the result of one statement, a chunk at a time. It
 // belongs to one goroutine, and ends with close.
 type stream struct {
 	e       *engine
@@ -101,7 +101,7 @@ type stream struct {
 	row     int      // the next one
 }
 
-// query runs one statement whose columns are all text.
+// query runs one statement. Its columns are all text for who asks for rows.
 func (e *engine) query(ctx context.Context, text string) (*stream, error) {
 	if strings.IndexByte(text, 0) >= 0 {
 		return nil, &Error{Message: "the query has a NUL character"}
@@ -176,15 +176,22 @@ func (s *stream) next(ctx context.Context, row []Value) (bool, error) {
 	return true, nil
 }
 
-// fetch takes the next chunk, if there is one.
-func (s *stream) fetch() error {
+// fetchChunk takes the next chunk, if there is one.
+func (s *stream) fetchChunk() error {
 	bindings.DestroyDataChunk(&s.chunk)
-	s.row, s.rows = 0, 0
 	if s.chunk = bindings.FetchChunk(s.result); s.chunk.Ptr == nil {
 		if message := bindings.ResultError(&s.result); message != "" {
 			return errors.New(message)
 		}
-		return nil
+	}
+	return nil
+}
+
+// fetch takes the rows of the next chunk.
+func (s *stream) fetch() error {
+	s.row, s.rows = 0, 0
+	if err := s.fetchChunk(); err != nil || s.chunk.Ptr == nil {
+		return err
 	}
 	s.rows = int(bindings.DataChunkGetSize(s.chunk))
 	for i := range s.vectors {

@@ -22,15 +22,16 @@ const (
 	JSONText Format = "json"
 	NDJSON   Format = "ndjson"
 	Parquet  Format = "parquet"
+	Arrow    Format = "arrow" // a stream of Arrow's IPC format
 )
 
 // ParseFormat reads the name of a format.
 func ParseFormat(s string) (Format, error) {
 	switch f := Format(strings.ToLower(s)); f {
-	case Table, CSV, JSONText, NDJSON, Parquet:
+	case Table, CSV, JSONText, NDJSON, Parquet, Arrow:
 		return f, nil
 	}
-	return "", fmt.Errorf("format %q is not one of table, csv, json, ndjson, parquet", s)
+	return "", fmt.Errorf("format %q is not one of table, csv, json, ndjson, parquet, arrow", s)
 }
 
 // Write runs a query and writes its result. width is that of the terminal a
@@ -39,6 +40,9 @@ func ParseFormat(s string) (Format, error) {
 func (d *DB) Write(ctx context.Context, w io.Writer, query string, f Format, width int) (int64, error) {
 	if f == Parquet {
 		return -1, d.WriteParquet(ctx, w, query)
+	}
+	if f == Arrow {
+		return d.WriteArrow(ctx, w, query)
 	}
 	rows, err := d.Query(ctx, query)
 	if err != nil {
