@@ -20,7 +20,8 @@ func newReindexCommand(g *globals) *cobra.Command {
 		Short: "Build the search index of what has none, or all of it",
 		Long: `Reindex reads the stored resources that no search index covers, because they were
 imported with --search-index off or by a version whose index was another one, and
-builds their index. Searches see it when all of it is done; after an error or a crash
+builds their index. What is indexed, but not by search parameters that were added since
+(SearchParameter resources), is indexed by these. Searches see it when all of it is done; after an error or a crash
 the old index stays. Reads, writes and searches go on meanwhile.
 
 With --whole the index is built anew from all resources: it is derived from them, so

@@ -25,20 +25,20 @@ func Definition(t *fhir.Tree, root fhir.NodeID) ([]r4.SearchParameter, error) {
 		Expression: d.text("expression"),
 		Usage:      d.text("xpathUsage"),
 	}
-	fault := func(reason string) error { return Fault{p.URL, p.Code, reason} }
+	fault := func(element, reason string) error { return Fault{p.URL, p.Code, element, reason} }
 	switch {
 	case t.Nodes[root].Type != r4.TypeSearchParameter:
-		return nil, fault("it is no SearchParameter resource")
+		return nil, fault("", "it is no SearchParameter resource")
 	case p.URL == "":
-		return nil, fault("it has no url")
+		return nil, fault("url", "it has no url")
 	case p.Code == "" || strings.ContainsAny(p.Code, ":.&=$|, \t\r\n") || p.Code[0] == '_':
-		return nil, fault("its code is empty, begins with _ or has a character that a search has another use for")
+		return nil, fault("code", "its code '"+fhir.Cut(p.Code)+"' is empty, begins with _ or has a character that a search has another use for (: . & = $ | , and white space)")
 	case p.Type == r4.SearchNone:
-		return nil, fault("its type is no type of search parameters")
+		return nil, fault("type", "its type '"+fhir.Cut(d.text("type"))+"' is none of number, date, string, token, reference, composite, quantity, uri")
 	case p.Type == r4.SearchSpecial:
-		return nil, fault("parameters of type special have rules of their own, which no definition tells")
+		return nil, fault("type", "parameters of type special have rules of their own, which no definition tells")
 	case p.Expression == "":
-		return nil, fault("it has no expression")
+		return nil, fault("expression", "it has no expression")
 	}
 	if p.Usage == "normal" {
 		p.Usage = ""
@@ -48,7 +48,7 @@ func Definition(t *fhir.Tree, root fhir.NodeID) ([]r4.SearchParameter, error) {
 	for _, name := range d.texts("target") {
 		target, ok := r4.TypeByName(name)
 		if !ok || r4.TypeAt(target).Kind != r4.KindResource {
-			return nil, fault(fhir.Cut(name) + " in its target is no resource type")
+			return nil, fault("target", fhir.Cut(name)+" in its target is no resource type")
 		}
 		if target == r4.TypeResource {
 			p.Targets = nil
@@ -65,17 +65,17 @@ func Definition(t *fhir.Tree, root fhir.NodeID) ([]r4.SearchParameter, error) {
 	for _, name := range d.texts("base") {
 		base, ok := r4.TypeByName(name)
 		if !ok || r4.TypeAt(base).Kind != r4.KindResource {
-			return nil, fault(fhir.Cut(name) + " in its base is no resource type")
+			return nil, fault("base", fhir.Cut(name)+" in its base is no resource type")
 		}
 		q := p
 		q.Base = base
 		if q.Expression = restrict(p.Expression, base); q.Expression == "" {
-			return nil, fault("no term of its expression begins at " + name)
+			return nil, fault("expression", "no term of its expression begins at "+name)
 		}
 		list = append(list, q)
 	}
 	if len(list) == 0 {
-		return nil, fault("it has no base")
+		return nil, fault("base", "it has no base")
 	}
 	return list, nil
 }

@@ -13,6 +13,9 @@
 //  2. What is stored of a value and what is asked for goes through the same func.
 //  3. The texts of a [Values] are its own: they stay when the batch they came from
 //     is used again, until Reset.
+//  4. Definitions that users add make no group of R4 another one: which rows a group has
+//     depends on the group and the resource, never on which other groups there are. So
+//     an index can have the rows of new groups in a file of their own.
 //
 // Read [Values] first, then [Table].
 package search

@@ -3,6 +3,7 @@ package search
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 	"strings"
 
 	"github.com/fhirlake/fhirlake/fhir/r4"
@@ -74,6 +75,9 @@ type Group struct {
 
 	ids [len(facetNames)]GroupID
 }
+
+// Name is the number of the group as text, for manifests: eight hexadecimal digits.
+func (g *Group) Name() string { return fmt.Sprintf("%08x", uint32(g.ids[Main])) }
 
 // ID gives the number of the group for a facet.
 func (g *Group) ID(f Facet) GroupID { return g.ids[f] }

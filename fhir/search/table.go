@@ -36,9 +36,10 @@ type Parameter struct {
 
 // Fault is why a search parameter cannot be offered.
 type Fault struct {
-	URL    string // canonical URL of its definition
-	Code   string
-	Reason string
+	URL     string // canonical URL of its definition
+	Code    string
+	Element string // of the SearchParameter resource that is at fault
+	Reason  string
 }
 
 // Error makes a Fault an error.
@@ -130,6 +131,32 @@ func (t *Table) Groups(typ r4.TypeID) []*Group {
 	return nil
 }
 
+// CustomGroups gives the groups of a parameter that no parameter of R4 has.
+func (p *Parameter) CustomGroups() (all []*Group) {
+	for _, t := range p.terms() {
+		if t.group.Custom && !slices.Contains(all, t.group) {
+			all = append(all, t.group)
+		}
+	}
+	return all
+}
+
+// Only gives a table with some of the groups and without parameters, for stages/index:
+// what is extracted of a group does not depend on the others (invariant 4).
+func (t *Table) Only(keep func(typ r4.TypeID, g *Group) bool) *Table {
+	some := &Table{types: map[r4.TypeID]*typeTable{}}
+	for typ, tt := range t.types {
+		x := &typeTable{}
+		for _, g := range tt.groups {
+			if keep(typ, g) {
+				x.groups = append(x.groups, g)
+			}
+		}
+		some.types[typ] = x
+	}
+	return some
+}
+
 // Numbers yields all group numbers of the table with their texts.
 func (t *Table) Numbers() map[GroupID][]string {
 	all := map[GroupID][]string{}
@@ -170,7 +197,7 @@ func (t *Table) collisions() (faults []Fault) {
 		for _, p := range tt.all {
 			if p.Custom && slices.ContainsFunc(p.terms(), func(m Term) bool { return clash[m.group.text()] }) {
 				delete(tt.byCode, p.Code)
-				faults = append(faults, Fault{p.URL, p.Code, "its values have the same number as those of another parameter; write its expression another way"})
+				faults = append(faults, Fault{p.URL, p.Code, "expression", "its values have the same number as those of another parameter; write its expression another way"})
 			}
 		}
 		tt.sort()
@@ -200,10 +227,10 @@ type builder struct {
 	faults []Fault
 }
 
-func (b *builder) fault(p *r4.SearchParameter, reason string) {
+func (b *builder) fault(p *r4.SearchParameter, element, reason string) {
 	if !b.faulty[p.URL] {
 		b.faulty[p.URL] = true
-		b.faults = append(b.faults, Fault{p.URL, p.Code, reason})
+		b.faults = append(b.faults, Fault{p.URL, p.Code, element, reason})
 	}
 }
 
@@ -228,7 +255,7 @@ func (b *builder) typeTable(typ r4.TypeID) *typeTable {
 	for t := typ; t != 0; t = r4.TypeAt(t).Base {
 		for _, p := range b.custom[t] {
 			if other := tt.byCode[p.Code]; other != nil {
-				b.fault(p, "the code "+p.Code+" of "+typ.String()+" belongs to "+cmp.Or(other.URL, "fhirlake")+" already")
+				b.fault(p, "code", "the code "+p.Code+" of "+typ.String()+" belongs to "+cmp.Or(other.URL, "fhirlake")+" already")
 				continue
 			}
 			if q := b.parameter(tt, typ, p, true); q != nil {
@@ -247,7 +274,7 @@ func (b *builder) parameter(tt *typeTable, typ r4.TypeID, p *r4.SearchParameter,
 	if q != nil && custom && b.check != nil {
 		for _, g := range tt.groups[known:] {
 			if err := b.check(typ, g); err != nil {
-				b.fault(p, err.Error())
+				b.fault(p, "expression", err.Error())
 				q = nil
 				break
 			}
@@ -271,7 +298,7 @@ func (b *builder) assemble(tt *typeTable, typ r4.TypeID, p *r4.SearchParameter, 
 		return q
 	}
 	if p.Expression == "" {
-		b.fault(p, "it has no expression")
+		b.fault(p, "expression", "it has no expression")
 		return nil
 	}
 	if p.Type == r4.SearchComposite {
@@ -285,7 +312,7 @@ func (b *builder) assemble(tt *typeTable, typ r4.TypeID, p *r4.SearchParameter, 
 		kind = KindNumber
 	}
 	if kind == KindNone {
-		b.fault(p, "its type is not offered for custom parameters")
+		b.fault(p, "type", "its type is not offered for custom parameters")
 		return nil
 	}
 	for _, term := range union(p.Expression) {
@@ -300,6 +327,14 @@ const bundled = "Bundle.entry[0].resource"
 // term finds or makes the group of a path.
 func (tt *typeTable) term(kind Kind, typ r4.TypeID, p *r4.SearchParameter, path string) Term {
 	var to r4.TypeID
+	if kind == KindReference && tt.custom {
+		short, to := target(path)
+		g := tt.group(kind, path, p)
+		if to != 0 { // the group of short may be indexed without the identifiers of this type
+			g.Expression, g.Targets = short, []r4.TypeID{to}
+		}
+		return Term{Kind: kind, Target: to, group: g}
+	}
 	if kind == KindReference {
 		if path, to = target(path); path == bundled && len(p.Targets) == 1 {
 			to = p.Targets[0]
@@ -331,6 +366,15 @@ func (b *builder) bindings(tt *typeTable, typ r4.TypeID, p *r4.SearchParameter) 
 	if components == nil {
 		return nil
 	}
+	own := ""
+	if tt.custom {
+		// The numbers of elements are those of one extraction, so the groups of a composite
+		// are to be extracted together.
+		own = " of " + p.URL
+		for _, c := range components {
+			own += "; " + KindOf(c.Type).String() + " " + c.Expression
+		}
+	}
 	for _, term := range union(p.Expression) {
 		focus := path(term, typ.String())
 		x := Binding{Parts: focus != typ.String(), Whole: make([]bool, len(components))}
@@ -345,7 +389,7 @@ func (b *builder) bindings(tt *typeTable, typ r4.TypeID, p *r4.SearchParameter) 
 				case !x.Parts:
 					terms = append(terms, tt.term(KindOf(c.Type), typ, p, path(part, typ.String())))
 				default:
-					terms = append(terms, tt.part(KindOf(c.Type), focus, part, p))
+					terms = append(terms, tt.part(KindOf(c.Type), focus, part, own, p))
 				}
 			}
 			x.Components = append(x.Components, terms)
@@ -355,11 +399,12 @@ func (b *builder) bindings(tt *typeTable, typ r4.TypeID, p *r4.SearchParameter) 
 	return all
 }
 
-// part finds or makes the group of what a component gives from the items of focus.
-func (tt *typeTable) part(kind Kind, focus, expression string, p *r4.SearchParameter) Term {
+// part finds or makes the group of what a component gives from the items of focus. own
+// makes it one that no other parameter has.
+func (tt *typeTable) part(kind Kind, focus, expression, own string, p *r4.SearchParameter) Term {
 	whole := focus + "." + expression
-	if !isPath(expression) {
-		whole = focus + ".select(" + expression + ")"
+	if own != "" || !isPath(expression) {
+		whole = focus + ".select(" + expression + ")" + own
 	}
 	g := tt.group(kind, whole, p)
 	if g.Focus == "" {
@@ -376,7 +421,7 @@ const relationship = "http://hl7.org/fhir/SearchParameter/DocumentReference-rela
 // it cannot be had.
 func (b *builder) components(p *r4.SearchParameter) []r4.SearchComponent {
 	if len(p.Components) == 0 {
-		b.fault(p, "it is a composite without components")
+		b.fault(p, "component", "it is a composite without components")
 		return nil
 	}
 	list := slices.Clone(p.Components)
@@ -388,13 +433,13 @@ func (b *builder) components(p *r4.SearchParameter) []r4.SearchComponent {
 				q = definitionOf(c.URL)
 			}
 			if q == nil {
-				b.fault(p, "its component "+c.URL+" is not known")
+				b.fault(p, "component", "its component "+c.URL+" is not known")
 				return nil
 			}
 			c.Code, c.Type = q.Code, q.Type
 		}
 		if KindOf(c.Type) == KindNone || c.Expression == "" {
-			b.fault(p, "its component "+c.URL+" is of a type that composites do not have, or has no expression")
+			b.fault(p, "component", "its component "+c.URL+" is of a type that composites do not have, or has no expression")
 			return nil
 		}
 	}

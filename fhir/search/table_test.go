@@ -153,7 +153,7 @@ func TestCustomParameters(t *testing.T) {
 	if p := table.Parameter(r4.TypePatient, "gender"); len(p.Terms) != 2 || !p.Custom {
 		t.Errorf("gender is %+v", p)
 	}
-	if p := table.Parameter(r4.TypePatient, "both"); p == nil || len(p.Bindings) != 1 || p.Bindings[0].Components[0][0].Path() != "Patient.contact.gender" {
+	if p := table.Parameter(r4.TypePatient, "both"); p == nil || len(p.Bindings) != 1 || p.Bindings[0].Components[0][0].Path() != "Patient.contact.select(gender) of http://example.org/both; token gender; token relationship" {
 		t.Errorf("both is %+v", p)
 	}
 	if p := table.Parameter(r4.TypePatient, "name"); p.URL == "http://example.org/taken" {

@@ -249,7 +249,11 @@ func (c *compaction) write(ctx context.Context, plan *compact.Plan, res *Compact
 	log := rawlog.New(builder)
 	var searched indexing
 	if isIndexed(c.base) || c.SearchIndex && len(c.base.Unindexed(postings.Version)) == 0 {
-		if searched, err = newIndexing(store.Dir(), fmt.Sprintf("%d-%s", number, c.NewID()), c.Lake.Secret(), c.Workers, c.Memory); err != nil {
+		known, err := parametersOf(ctx, store, c.base, c.Lake)
+		if err != nil {
+			return errors.Join(err, src.Close())
+		}
+		if searched, err = newIndexing(store.Dir(), fmt.Sprintf("%d-%s", number, c.NewID()), c.Lake.Secret(), allRows(known), c.Workers, c.Memory); err != nil {
 			return errors.Join(err, src.Close())
 		}
 	}

@@ -120,7 +120,7 @@ func (c *corrector) rewrite(at *lake.Moment, b *snapshot.Builder, again, void []
 	var searched indexing
 	if c.job.SearchIndex {
 		name := fmt.Sprintf("%d-%s-corrections", number, c.job.job.ID)
-		if searched, err = newIndexing(c.job.store.Dir(), name, c.secret, c.job.Workers, c.job.Memory); err != nil {
+		if searched, err = newIndexing(c.job.store.Dir(), name, c.secret, c.job.rows, c.job.Workers, c.job.Memory); err != nil {
 			return res, nil, err
 		}
 		sinks = append(sinks, searched.sinks...)

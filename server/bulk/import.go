@@ -126,6 +126,7 @@ type importJob struct {
 	job   catalog.Job
 	store *snapshot.Store
 	files []reject.FileCount
+	rows  rowsOf // of the search index
 
 	report *reject.Sink // nil until the pipeline is made
 }
@@ -231,7 +232,12 @@ func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult
 	}
 	var searched indexing
 	if j.SearchIndex = j.SearchIndex || isIndexed(base); j.SearchIndex {
-		if searched, err = newIndexing(j.store.Dir(), fmt.Sprintf("%d-%s", base.Number+1, j.job.ID), secret, j.Workers, j.Memory); err != nil {
+		known, err := parametersOf(ctx, j.store, base, j.Lake)
+		if err != nil {
+			return nil, err
+		}
+		j.rows = allRows(known)
+		if searched, err = newIndexing(j.store.Dir(), fmt.Sprintf("%d-%s", base.Number+1, j.job.ID), secret, j.rows, j.Workers, j.Memory); err != nil {
 			return nil, err
 		}
 		sinks = append(sinks, searched.sinks...)

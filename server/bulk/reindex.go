@@ -9,7 +9,10 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 
+	"github.com/fhirlake/fhirlake/fhir/r4"
+	"github.com/fhirlake/fhirlake/fhir/search"
 	"github.com/fhirlake/fhirlake/pipeline"
+	"github.com/fhirlake/fhirlake/server/parameters"
 	lakesource "github.com/fhirlake/fhirlake/sources/lake"
 	"github.com/fhirlake/fhirlake/stages/parse"
 	"github.com/fhirlake/fhirlake/store/compact"
@@ -67,14 +70,27 @@ func Reindex(ctx context.Context, o ReindexOptions) (*ReindexResult, error) {
 
 func (o *ReindexOptions) run(ctx context.Context, f *lake.Fold) (*ReindexResult, error) {
 	base := f.Base()
-	segments, drop := o.choose(base)
-	res := &ReindexResult{Snapshot: base.Number, Segments: len(segments), Dropped: len(drop)}
-	if len(segments) == 0 && len(drop) == 0 {
-		return res, nil
-	}
-	made, err := o.index(ctx, base, segments, res)
+	known, err := parametersOf(ctx, o.Lake.Snapshot(), base, o.Lake)
 	if err != nil {
 		return nil, err
+	}
+	segments, drop := o.choose(base)
+	more := o.additions(base, known, segments, drop)
+	res := &ReindexResult{Snapshot: base.Number, Segments: len(segments), Dropped: len(drop)}
+	if len(segments) == 0 && len(drop) == 0 && len(more) == 0 {
+		return res, nil
+	}
+	made, err := o.index(ctx, base, segments, allRows(known), res)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range more {
+		res.Segments += len(a.segments)
+		x, err := o.index(ctx, base, a.segments, a.rowsOf(known), res)
+		if err != nil {
+			return nil, err
+		}
+		made = append(made, x...)
 	}
 	for i := range made {
 		res.Bytes += made[i].File.Bytes
@@ -100,15 +116,64 @@ func (o *ReindexOptions) choose(m *snapshot.Manifest) (segments []*snapshot.Segm
 		}
 	}
 	for i := range m.Search {
-		if x := &m.Search[i]; o.Whole || x.Version != postings.Version {
+		if x := &m.Search[i]; o.Whole || x.Version != postings.Version || o.covers(x, segments) {
 			drop = append(drop, x.File.Path)
 		}
 	}
 	return segments, drop
 }
 
+// covers tells whether an index has rows of a segment that is indexed as a whole.
+func (o *ReindexOptions) covers(x *snapshot.SearchIndex, segments []*snapshot.Segment) bool {
+	return slices.ContainsFunc(segments, func(s *snapshot.Segment) bool { return slices.Contains(x.Segments, s.Ordinal) })
+}
+
+// addition is an index of further value groups, those of custom parameters that are new.
+type addition struct {
+	segments []*snapshot.Segment
+	groups   map[string][]string // by resource type
+}
+
+// additions finds what segments lack that are not indexed as a whole. The segments of a
+// type in one addition lack the same groups: a row that is in two files of a segment
+// would have two numbers of its element.
+func (o *ReindexOptions) additions(m *snapshot.Manifest, known *parameters.Set, whole []*snapshot.Segment, drop []string) (all []*addition) {
+	left := *m
+	left.Search = slices.DeleteFunc(slices.Clone(m.Search), func(x snapshot.SearchIndex) bool { return slices.Contains(drop, x.File.Path) })
+	lacking := left.Lacking(postings.Version, known.AllGroups())
+	for i := range m.Segments {
+		s := &m.Segments[i]
+		groups := lacking[s.Ordinal]
+		if len(groups) == 0 || slices.Contains(whole, s) {
+			continue
+		}
+		fits := func(a *addition) bool {
+			of, is := a.groups[s.ResourceType]
+			return !is || slices.Equal(of, groups)
+		}
+		at := slices.IndexFunc(all, fits)
+		if at < 0 {
+			at = len(all)
+			all = append(all, &addition{groups: map[string][]string{}})
+		}
+		all[at].groups[s.ResourceType] = groups
+		all[at].segments = append(all[at].segments, s)
+	}
+	return all
+}
+
+func (a *addition) rowsOf(known *parameters.Set) rowsOf {
+	return rowsOf{
+		table: known.Table.Only(func(typ r4.TypeID, g *search.Group) bool {
+			return g.Custom && slices.Contains(a.groups[typ.String()], g.Name())
+		}),
+		groups:  func(resourceType string) []string { return a.groups[resourceType] },
+		partial: true,
+	}
+}
+
 // index makes the index file of the current rows of segments.
-func (o *ReindexOptions) index(ctx context.Context, base *snapshot.Manifest, segments []*snapshot.Segment, res *ReindexResult) ([]snapshot.SearchIndex, error) {
+func (o *ReindexOptions) index(ctx context.Context, base *snapshot.Manifest, segments []*snapshot.Segment, of rowsOf, res *ReindexResult) ([]snapshot.SearchIndex, error) {
 	if len(segments) == 0 {
 		return nil, nil
 	}
@@ -131,11 +196,11 @@ func (o *ReindexOptions) index(ctx context.Context, base *snapshot.Manifest, seg
 	if err != nil {
 		return nil, err
 	}
-	searched, err := newIndexing(store.Dir(), fmt.Sprintf("%d-%s", base.Number+1, o.NewID()), o.Lake.Secret(), o.Workers, o.Memory)
+	searched, err := newIndexing(store.Dir(), fmt.Sprintf("%d-%s", base.Number+1, o.NewID()), o.Lake.Secret(), of, o.Workers, o.Memory)
 	if err != nil {
 		return nil, errors.Join(err, src.Close())
 	}
-	res.Figures, err = pipeline.Run(ctx, pipeline.Config{
+	figures, err := pipeline.Run(ctx, pipeline.Config{
 		Source:  src,
 		Stages:  append([]pipeline.Stage{parse.New(), stay{}}, searched.stages...),
 		Sinks:   searched.sinks,
@@ -147,7 +212,8 @@ func (o *ReindexOptions) index(ctx context.Context, base *snapshot.Manifest, seg
 	if err != nil {
 		return nil, err
 	}
-	if n := res.Figures.Rejected; n > 0 {
+	res.Figures = figures
+	if n := figures.Rejected; n > 0 {
 		return nil, fmt.Errorf("%d stored resources cannot be read again; `fhirlake fsck` tells more", n)
 	}
 	return searched.result(), nil
@@ -157,7 +223,6 @@ func (o *ReindexOptions) index(ctx context.Context, base *snapshot.Manifest, seg
 // go now, and so may have texts of what is erased; and in their place an index of what else they
 // cover.
 func (c *compaction) withoutErased(ctx context.Context, going []uint32) (indexes []snapshot.SearchIndex, drop []string, err error) {
-	var left []*snapshot.Segment
 	for i := range c.base.Search {
 		x := &c.base.Search[i]
 		goes := func(ordinal uint32) bool { return slices.Contains(going, ordinal) }
@@ -165,14 +230,27 @@ func (c *compaction) withoutErased(ctx context.Context, going []uint32) (indexes
 			continue
 		}
 		drop = append(drop, x.File.Path)
-		for _, ordinal := range x.Segments {
-			if s := c.base.ByOrdinal(ordinal); s != nil && s.Current > 0 && !goes(ordinal) {
-				left = append(left, s)
-			}
+	}
+	if len(drop) == 0 {
+		return nil, nil, nil
+	}
+	drop = c.base.SearchWith(drop)
+	var left []*snapshot.Segment
+	for i := range c.base.Segments {
+		s := &c.base.Segments[i]
+		covered := func(x snapshot.SearchIndex) bool {
+			return slices.Contains(drop, x.File.Path) && slices.Contains(x.Segments, s.Ordinal)
+		}
+		if s.Current > 0 && !slices.Contains(going, s.Ordinal) && slices.ContainsFunc(c.base.Search, covered) {
+			left = append(left, s)
 		}
 	}
+	known, err := parametersOf(ctx, c.Lake.Snapshot(), c.base, c.Lake)
+	if err != nil {
+		return nil, nil, err
+	}
 	o := ReindexOptions{Lake: c.Lake, Workers: c.Workers, Memory: c.Memory, NewID: c.NewID, Monitor: c.Monitor}
-	indexes, err = o.index(ctx, c.base, left, &ReindexResult{})
+	indexes, err = o.index(ctx, c.base, left, allRows(known), &ReindexResult{})
 	return indexes, drop, err
 }
 

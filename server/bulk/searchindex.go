@@ -2,13 +2,16 @@ package bulk
 
 import (
 	"context"
+	"errors"
 	"runtime/debug"
 
 	"github.com/fhirlake/fhirlake/fhir/search"
 	"github.com/fhirlake/fhirlake/pipeline"
+	"github.com/fhirlake/fhirlake/server/parameters"
 	"github.com/fhirlake/fhirlake/sinks/searchindex"
 	"github.com/fhirlake/fhirlake/stages/index"
 	"github.com/fhirlake/fhirlake/store/duck/searchdb"
+	"github.com/fhirlake/fhirlake/store/lake"
 	"github.com/fhirlake/fhirlake/store/postings"
 	"github.com/fhirlake/fhirlake/store/snapshot"
 )
@@ -24,12 +27,36 @@ type indexing struct {
 // minBuild is the least memory that DuckDB sorts with.
 const minBuild = 128 << 20
 
+// rowsOf says which rows are made: those of the groups of a table, of which groups gives
+// those of custom parameters by resource type.
+type rowsOf struct {
+	table   *search.Table
+	groups  func(resourceType string) []string
+	partial bool // rows of groups alone
+}
+
+// allRows are those of all parameters of a data store.
+func allRows(s *parameters.Set) rowsOf { return rowsOf{table: s.Table, groups: s.Groups} }
+
+// parametersOf reads the search parameters of a state; of a lake those that are written too.
+func parametersOf(ctx context.Context, store *snapshot.Store, m *snapshot.Manifest, l *lake.Lake) (*parameters.Set, error) {
+	if l == nil {
+		return parameters.Load(ctx, store, m, nil)
+	}
+	view, err := l.View()
+	if err != nil {
+		return nil, err
+	}
+	set, err := parameters.Load(ctx, store, view.Manifest(), view)
+	return set, errors.Join(err, view.Close())
+}
+
 // newIndexing makes what a job adds; name is that of the index file. memory is what may be in
 // flight in the job, some quarter of what the process may use (docs/operations.md): building
 // takes half as much more, when nothing is in flight any more.
-func newIndexing(dir, name string, secret []byte, workers int, memory int64) (x indexing, err error) {
+func newIndexing(dir, name string, secret []byte, of rowsOf, workers int, memory int64) (x indexing, err error) {
 	x.sink, err = searchindex.New(searchindex.Options{
-		Dir: dir, Name: name, Secret: secret,
+		Dir: dir, Name: name, Secret: secret, Groups: of.groups, Partial: of.partial,
 		Values: func(b *pipeline.Batch) *search.Values { return pipeline.SearchValues.Of(b) },
 		Build: func(ctx context.Context, runs []*postings.Run, path, tempDir string) error {
 			// What was in flight would stay with the process beside what DuckDB takes.
@@ -40,7 +67,7 @@ func newIndexing(dir, name string, secret []byte, workers int, memory int64) (x 
 	if err != nil {
 		return indexing{}, err
 	}
-	x.stages, x.sinks = []pipeline.Stage{index.New(search.R4())}, []pipeline.Sink{x.sink}
+	x.stages, x.sinks = []pipeline.Stage{index.New(of.table)}, []pipeline.Sink{x.sink}
 	return x, nil
 }
 

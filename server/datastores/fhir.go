@@ -5,9 +5,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/fhirlake/fhirlake/fhir/r4"
+	"github.com/fhirlake/fhirlake/server/parameters"
 	"github.com/fhirlake/fhirlake/server/rest"
 	"github.com/fhirlake/fhirlake/server/search"
 	"github.com/fhirlake/fhirlake/stages/validate/profiles"
@@ -44,15 +46,36 @@ func NewFHIR(s *Set, c *Compactor, o search.Options) *FHIR {
 // eraser is a lake that can erase.
 type eraser struct {
 	*lake.Lake
-	id      string
-	compact *Compactor
+	id         string
+	compact    *Compactor
+	parameters *parameters.Registry
 }
 
-var _ rest.Eraser = eraser{}
+var (
+	_ rest.Eraser    = eraser{}
+	_ rest.Reindexer = eraser{}
+)
 
 // Erase implements [rest.Eraser].
 func (e eraser) Erase(ctx context.Context, t r4.TypeID, id string) error {
 	return e.compact.Erase(ctx, e.id, t, id)
+}
+
+// Commit implements [rest.Store].
+func (e eraser) Commit(ctx context.Context, writes []lake.Write) ([]lake.Outcome, error) {
+	if slices.ContainsFunc(writes, func(w lake.Write) bool { return w.Type == r4.TypeSearchParameter }) {
+		defer e.parameters.Written() // also after an error, which may leave it done
+	}
+	return e.Lake.Commit(ctx, writes)
+}
+
+// Reindex implements [rest.Reindexer].
+func (e eraser) Reindex(ctx context.Context) (segments int, resources int64, err error) {
+	res, err := e.compact.Reindex(ctx, e.id, Request{})
+	if err != nil {
+		return 0, 0, err
+	}
+	return res.Segments, res.Resources, nil
 }
 
 // Purge implements [rest.Eraser].
@@ -109,7 +132,7 @@ func (f *FHIR) serve(id string, l *lake.Lake) (*rest.DataStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	store, err := rest.NewDataStore(rest.DataStoreOptions{Store: eraser{l, id, f.compact}, Search: index, Secret: secret, Profiles: f.profiles})
+	store, err := rest.NewDataStore(rest.DataStoreOptions{Store: eraser{l, id, f.compact, index.parameters}, Search: index, Parameters: index.parameters, Secret: secret, Profiles: f.profiles})
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/fhirlake/fhirlake/fhir/r4"
+	"github.com/fhirlake/fhirlake/server/parameters"
 	"github.com/fhirlake/fhirlake/server/rest"
 	"github.com/fhirlake/fhirlake/server/search"
 	"github.com/fhirlake/fhirlake/server/search/query"
@@ -14,8 +15,9 @@ import (
 // searcher is the search index of an open lake. It is made by the first search: a data
 // store that nobody searches costs no memory for it. It is safe for concurrent use.
 type searcher struct {
-	options search.Options
-	tempDir func() (dir string, remove func(), err error)
+	options    search.Options
+	parameters *parameters.Registry
+	tempDir    func() (dir string, remove func(), err error)
 
 	ended context.Context // done when it is closed
 	end   context.CancelFunc
@@ -29,7 +31,8 @@ type searcher struct {
 var _ rest.Searcher = (*searcher)(nil)
 
 func newSearcher(o search.Options, tempDir func() (string, func(), error)) *searcher {
-	s := &searcher{options: o, tempDir: tempDir}
+	s := &searcher{options: o, tempDir: tempDir, parameters: parameters.NewRegistry(o.Lake)}
+	s.options.Parameters = s.parameters.Now
 	s.ended, s.end = context.WithCancel(context.Background())
 	return s
 }

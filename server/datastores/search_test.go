@@ -27,6 +27,9 @@ import (
 // searched is a data store that is served over HTTP.
 type searched struct {
 	t       *testing.T
+	root    *root.Root
+	catalog *catalog.Catalog
+	data    *catalog.DataStore
 	set     *datastores.Set
 	compact *datastores.Compactor
 	id      string
@@ -50,32 +53,52 @@ func newSearched(t *testing.T, inputs ...string) *searched {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &searched{t: t, id: d.ID, set: datastores.New(r, c, lake.Options{})}
+	s := &searched{t: t, root: r, catalog: c, data: d, id: d.ID, set: datastores.New(r, c, lake.Options{})}
 	t.Cleanup(func() {
 		if err := s.set.Close(); err != nil {
 			t.Error(err)
 		}
 	})
 	if len(inputs) > 0 {
-		l, err := s.set.Lake(d.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		res, err := bulk.Import(t.Context(), bulk.ImportOptions{
-			Root: r, Catalog: c, Datastore: d, Lake: l, Inputs: inputs, SearchIndex: true, Memory: 256 << 20,
-		})
-		if err != nil || res.Rejected > 0 {
-			t.Fatalf("import: %v, %+v", err, res)
-		}
+		s.load(inputs...)
 	}
+	s.serve()
+	return s
+}
+
+// load imports files.
+func (s *searched) load(inputs ...string) {
+	s.t.Helper()
+	l, err := s.set.Lake(s.id)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	res, err := bulk.Import(s.t.Context(), bulk.ImportOptions{
+		Root: s.root, Catalog: s.catalog, Datastore: s.data, Lake: l, Inputs: inputs, SearchIndex: true, Memory: 256 << 20,
+	})
+	if err != nil || res.Rejected > 0 {
+		s.t.Fatalf("import: %v, %+v", err, res)
+	}
+}
+
+// restart closes the data stores and serves them anew, as a process that is started again.
+func (s *searched) restart() {
+	s.t.Helper()
+	if err := s.set.Close(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.set = datastores.New(s.root, s.catalog, lake.Options{})
+	s.serve()
+}
+
+func (s *searched) serve() {
 	s.compact = datastores.NewCompactor(s.set, datastores.CompactorOptions{})
 	fhir := datastores.NewFHIR(s.set, s.compact, search.Options{Threads: 2})
 	srv := httptest.NewServer(rest.New(rest.Options{DataStore: fhir.DataStore}))
-	t.Cleanup(srv.Close)
-	s.url = srv.URL + "/datastore/" + d.ID + "/r4"
+	s.t.Cleanup(srv.Close)
+	s.url = srv.URL + "/datastore/" + s.id + "/r4"
 	s.client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}
-	t.Cleanup(s.client.CloseIdleConnections)
-	return s
+	s.t.Cleanup(s.client.CloseIdleConnections)
 }
 
 // searchset is what the tests look at of a Bundle.

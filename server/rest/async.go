@@ -28,9 +28,10 @@ import (
 
 // The limits of answers that come later.
 const (
-	laterWorkers = 2                // requests that are done at once
-	laterTimeout = 10 * time.Minute // of one
-	laterBytes   = 256 << 20        // of bodies and answers of all data stores
+	laterWorkers   = 2                // requests that are done at once
+	laterTimeout   = 10 * time.Minute // of one
+	reindexTimeout = 7 * 24 * time.Hour
+	laterBytes     = 256 << 20 // of bodies and answers of all data stores
 )
 
 // ticket is a request that is answered later.
@@ -100,7 +101,11 @@ func (x *exchange) later() (*reply, error) {
 	c := x.call // the exchange is used again before the call is run
 	c.async, c.text, c.header = true, nil, c.header.Clone()
 	x.body = nil
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), laterTimeout)
+	timeout := laterTimeout
+	if c.isReindex() { // it takes as long as there is to read
+		timeout = reindexTimeout
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), timeout)
 	c.ctx = ctx
 	t := &ticket{datastore: x.r.PathValue("datastore"), cancel: cancel, size: int64(len(c.body))}
 	id := h.o.NewID()

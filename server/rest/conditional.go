@@ -34,7 +34,7 @@ type criteria struct {
 // readCriteria reads criteria of a type. All of them must be understood: one that is
 // left out would make another resource the one.
 func (c *call) readCriteria(typ r4.TypeID, text string) (criteria, error) {
-	q, err := capability.Searches.Parse(query.Request{
+	q, err := c.parse(query.Request{
 		Type: typ, Raw: []string{strings.TrimPrefix(text, "?")}, Strict: true, Bases: c.bases(), Now: c.h.o.Now(),
 		Known: []string{"_format", "_pretty", "_count", "_summary", "_elements"},
 	})

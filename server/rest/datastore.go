@@ -9,6 +9,7 @@ import (
 	"github.com/fhirlake/fhirlake/fhir/outcome"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/pipeline"
+	"github.com/fhirlake/fhirlake/server/parameters"
 	"github.com/fhirlake/fhirlake/stages/identify"
 	"github.com/fhirlake/fhirlake/stages/parse"
 	"github.com/fhirlake/fhirlake/stages/validate"
@@ -35,13 +36,28 @@ type Eraser interface {
 	Purge(ctx context.Context, patient string) error
 }
 
+// A Reindexer is a Store that can index what is stored by search parameters that are new.
+// Reads, writes and searches go on meanwhile.
+type Reindexer interface {
+	Reindex(ctx context.Context) (segments int, resources int64, err error)
+}
+
+// Parameters gives the search parameters of a data store, after all commits before the call.
+type Parameters interface {
+	Now(ctx context.Context) (*parameters.Offered, error)
+}
+
+var _ Parameters = (*parameters.Registry)(nil)
+
 // DataStoreOptions are what a data store is served with.
 type DataStoreOptions struct {
 	Store    Store
 	Secret   []byte            // key of its hashes, 32 bytes: that of the store
 	Profiles validate.Profiles // nil: none is known
 	Search   Searcher          // nil: what needs it is answered with 501
-	Always   []string          // canonical URLs of profiles that every resource must keep to
+	// Parameters are those that a search may have; nil: those of R4.
+	Parameters Parameters
+	Always     []string // canonical URLs of profiles that every resource must keep to
 }
 
 // DataStore is a data store as the interface serves it: the store, and the stages of a
@@ -73,6 +89,7 @@ func NewDataStore(o DataStoreOptions) (*DataStore, error) {
 // work is a batch of the resources of one write or one transaction, with the stages
 // that run on it.
 type work struct {
+	ds    *DataStore
 	pool  *sync.Pool // nil: it is not used again
 	chain *pipeline.Chain
 	batch pipeline.Batch
@@ -92,7 +109,7 @@ func (d *DataStore) newWork(level validate.Level) (*work, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &work{pool: &d.writes[level]}
+	w := &work{ds: d, pool: &d.writes[level]}
 	w.chain, err = pipeline.NewChain(parse.New(), validator, identifier)
 	return w, err
 }
@@ -127,7 +144,7 @@ func (d *DataStore) newCheck(profiles []string) (*work, error) {
 	if err != nil {
 		return nil, outcome.Faultf(outcome.Malformed, "%v", err)
 	}
-	w := &work{pool: pool}
+	w := &work{ds: d, pool: pool}
 	w.chain, err = pipeline.NewChain(parse.New(), validator)
 	w.batch.Reset()
 	return w, err
@@ -167,7 +184,7 @@ func (w *work) run(ctx context.Context) error {
 
 // check gives the fault of record i, nil when it can be stored, and its issues, which
 // are valid until the next call. Records are asked for in rising order.
-func (w *work) check(i int, typ r4.TypeID, id string) (issues []fhir.Issue, err error) {
+func (w *work) check(ctx context.Context, i int, typ r4.TypeID, id string) (issues []fhir.Issue, err error) {
 	r := &w.batch.Records[i]
 	issues = w.walk.Of(i)
 	switch {
@@ -179,6 +196,8 @@ func (w *work) check(i int, typ r4.TypeID, id string) (issues []fhir.Issue, err 
 		return nil, outcome.Faultf(outcome.Malformed, "the id of the resource is not that of the URL").At(r.Type.String() + ".id")
 	case r.Status == pipeline.Rejected:
 		return nil, outcome.Rejected(append([]fhir.Issue(nil), issues...))
+	case typ == r4.TypeSearchParameter && !w.batch.Lenient:
+		return issues, w.ds.checkParameter(ctx, &w.batch.Tree, r.Root, id)
 	}
 	return issues, nil
 }

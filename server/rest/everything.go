@@ -74,7 +74,7 @@ func (c *call) everythingQuery() (*query.Query, error) {
 	if v := c.query["_type"]; len(v) > 0 {
 		raw.Set("_type", strings.Join(v, ","))
 	}
-	q, err := capability.Searches.Parse(query.Request{
+	q, err := c.parse(query.Request{
 		Compartment: &query.Compartment{Type: c.typ, ID: c.id}, Raw: []string{raw.Encode()}, Strict: true, Bases: c.bases(), Now: c.h.o.Now(),
 	})
 	if err != nil {
@@ -106,7 +106,7 @@ func (c *call) limitCare(q *query.Query) error {
 		if p == nil {
 			continue
 		}
-		between, err := capability.Searches.Parse(query.Request{
+		between, err := c.parse(query.Request{
 			Type: s.Type, Raw: []string{p.Code + "=" + strings.Join(bounds, "&"+p.Code+"=")}, Strict: true, Now: c.h.o.Now(),
 		})
 		if err != nil {

@@ -130,7 +130,9 @@ func (x *exchange) take() (*reply, error) {
 	default:
 		return nil, outcome.Faultf(outcome.Unavailable, "the server is busy with %d requests; try again soon", h.o.Concurrent)
 	}
-	if c := &x.call; c.prefer.async && c.kind == targetSystem && r.Method == http.MethodPost {
+	if c := &x.call; c.isReindex() {
+		return x.later()
+	} else if c.prefer.async && c.kind == targetSystem && r.Method == http.MethodPost {
 		return x.later()
 	}
 	out, err := x.call.run()
@@ -245,9 +247,17 @@ func (c *call) metadata() (*reply, error) {
 	default:
 		return nil, outcome.Faultf(outcome.Malformed, "parameter mode: '%s' is none of full, normative, terminology", clip(mode))
 	}
-	return &reply{status: http.StatusOK, resource: true, json: capability.Statement(capability.Server{
+	known, err := c.ds.parameters(c.ctx)
+	if err != nil {
+		return nil, err
+	}
+	server := capability.Server{
 		Version: c.h.o.Version, Base: c.base, Date: c.h.since, Erase: c.ds.eraser != nil, Search: c.ds.options.Search != nil,
-	})}, nil
+	}
+	if known != nil {
+		server.Parameters = known
+	}
+	return &reply{status: http.StatusOK, resource: true, json: capability.Statement(server)}, nil
 }
 
 // faultOf says what an error means to the client. What is none of its faults is logged

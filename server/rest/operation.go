@@ -22,6 +22,10 @@ func (c *call) operate() (*reply, error) {
 	switch op := c.operation; {
 	case c.version != "" && op != capability.Meta.Name && op != capability.MetaAdd.Name && op != capability.MetaDelete.Name:
 		return nil, outcome.Faultf(outcome.NotFound, "there is no operation '$%s' here", clip(op))
+	case op == capability.Reindex.Name && c.kind == targetOperation && c.typ == 0:
+		run, post = c.reindex, true
+	case op == capability.ParameterStatus.Name && c.typ == r4.TypeSearchParameter && c.id == "":
+		run = c.parameterStatus
 	case op == capability.Validate.Name && c.typ != 0:
 		run, both, post = c.validate, c.id != "", true
 	case op == capability.Meta.Name && c.id != "":

@@ -11,7 +11,6 @@ import (
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/outcome"
 	"github.com/fhirlake/fhirlake/fhir/r4"
-	"github.com/fhirlake/fhirlake/server/rest/capability"
 	"github.com/fhirlake/fhirlake/server/search"
 	"github.com/fhirlake/fhirlake/server/search/query"
 	"github.com/fhirlake/fhirlake/store/lake"
@@ -58,7 +57,7 @@ func (c *call) readSearch(p query.Request) (*query.Query, error) {
 	p.Raw = []string{c.raw, c.form}
 	p.Strict, p.Bases, p.Now = c.prefer.strict, c.bases(), c.h.o.Now()
 	p.Known = append(p.Known, pageParameter, explainParameter)
-	return capability.Searches.Parse(p)
+	return c.parse(p)
 }
 
 // bases are the URLs that absolute references to this data store begin with.

@@ -203,7 +203,7 @@ func (c *call) prepareAll(items []item, links *bundle.Links, t *fhir.Tree) (*wor
 
 // checked makes the write of a record that can be stored.
 func (it *item) checked(w *work, record int) (*change, error) {
-	issues, err := w.check(record, it.typ, it.id)
+	issues, err := w.check(it.ctx, record, it.typ, it.id)
 	if err != nil {
 		return nil, err
 	}

@@ -134,7 +134,7 @@ func (c *call) prepareText(level validate.Level, typ r4.TypeID, id string, write
 	if err := w.run(c.ctx); err != nil {
 		return nil, err
 	}
-	issues, err := w.check(0, typ, id)
+	issues, err := w.check(c.ctx, 0, typ, id)
 	if err != nil {
 		w.end()
 		return nil, err

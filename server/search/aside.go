@@ -151,7 +151,7 @@ func (a *aside) targets(rows string, groups []search.GroupID) (string, error) {
 			if err != nil {
 				return err
 			}
-			v, err := a.x.values(a.ctx, resources)
+			v, err := a.values(a.ctx, resources)
 			if err != nil {
 				return err
 			}

@@ -118,7 +118,7 @@ func (in *includer) forward(ctx context.Context, from []lake.Resource, again boo
 // targets reads from the resources themselves what they refer to: the index has no way
 // from a row to its values.
 func (in *includer) targets(ctx context.Context, from []lake.Resource, groups map[search.GroupID]map[r4.TypeID]bool) (all []identity, err error) {
-	v, err := in.x.values(ctx, from)
+	v, err := in.values(ctx, from)
 	if err != nil {
 		return nil, err
 	}
@@ -137,8 +137,8 @@ func (in *includer) targets(ctx context.Context, from []lake.Resource, groups ma
 }
 
 // values extracts the search values of resources.
-func (x *Index) values(ctx context.Context, from []lake.Resource) (*search.Values, error) {
-	chain, err := pipeline.NewChain(parse.New(), index.New(x.o.Table))
+func (f *finder) values(ctx context.Context, from []lake.Resource) (*search.Values, error) {
+	chain, err := pipeline.NewChain(parse.New(), index.New(f.offered.Table))
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +180,7 @@ func (in *includer) parameters(x query.Include, from []lake.Resource) (all []*se
 		}
 	}
 	for _, t := range types {
-		for _, q := range in.x.o.Table.Parameters(t) {
+		for _, q := range in.offered.Parameters(t) {
 			if q.Type == r4.SearchReference && q.Origin == search.OriginRows {
 				all = append(all, q)
 			}

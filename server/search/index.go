@@ -13,6 +13,7 @@ import (
 	"github.com/fhirlake/fhirlake/fhir/outcome"
 	"github.com/fhirlake/fhirlake/fhir/search"
 	"github.com/fhirlake/fhirlake/pipeline"
+	"github.com/fhirlake/fhirlake/server/parameters"
 	"github.com/fhirlake/fhirlake/server/search/page"
 	"github.com/fhirlake/fhirlake/stages/index"
 	"github.com/fhirlake/fhirlake/stages/parse"
@@ -26,8 +27,10 @@ import (
 // Options says how to open an Index.
 type Options struct {
 	Lake   *lake.Lake
-	Secret []byte        // hash key of the data store
-	Table  *search.Table // nil: that of R4
+	Secret []byte // hash key of the data store
+	// Parameters gives the search parameters after all commits before the call; nil: those
+	// of R4.
+	Parameters func(ctx context.Context) (*parameters.Offered, error)
 
 	TempDir string // for what does not fit memory; "" lets such a query fail
 	Memory  int64  // bytes of DuckDB; 0: 512 MiB
@@ -67,9 +70,6 @@ const maxStates = 4
 // Open opens the index of a data store. What was written since the last publication is
 // taken in by the first search.
 func Open(ctx context.Context, o Options) (*Index, error) {
-	if o.Table == nil {
-		o.Table = search.R4()
-	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -85,9 +85,6 @@ func Open(ctx context.Context, o Options) (*Index, error) {
 		return nil, err
 	}
 	if x.signer, err = page.NewSigner(o.Secret); err != nil {
-		return nil, err
-	}
-	if x.feed.chain, err = pipeline.NewChain(parse.New(), index.New(o.Table)); err != nil {
 		return nil, err
 	}
 	if x.db, err = searchdb.Open(ctx, searchdb.Options{Memory: o.Memory, TempDir: o.TempDir, Threads: o.Threads}); err != nil {
@@ -157,7 +154,15 @@ func (x *Index) now(ctx context.Context, eventual bool) (m *moment, done func(),
 		return nil, nil, err
 	}
 	defer view.Close()
-	s, done, err := x.stateOf(ctx, view)
+	set := parameters.R4()
+	if x.o.Parameters != nil {
+		offered, err := x.o.Parameters(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		set = offered.Set
+	}
+	s, done, err := x.stateOf(ctx, view, set)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -170,22 +175,23 @@ func (x *Index) now(ctx context.Context, eventual bool) (m *moment, done func(),
 	return &moment{s, s.changes()}, done, nil
 }
 
-// stateOf gives the state of the manifest of a view, or of a later one.
-func (x *Index) stateOf(ctx context.Context, view *lake.View) (*state, func(), error) {
+// stateOf gives the state of the manifest of a view, or of a later one, with the search
+// parameters of a set.
+func (x *Index) stateOf(ctx context.Context, view *lake.View, set *parameters.Set) (*state, func(), error) {
 	number := view.Manifest().Number
-	if s, done := x.use(func() *state { return x.newEnough(number) }); s != nil {
+	if s, done := x.use(func() *state { return x.newEnough(number, set) }); s != nil {
 		return s, done, nil
 	}
 	x.building.Lock()
 	defer x.building.Unlock()
-	if s, done := x.use(func() *state { return x.newEnough(number) }); s != nil {
+	if s, done := x.use(func() *state { return x.newEnough(number, set) }); s != nil {
 		return s, done, nil
 	}
 	var nonce [8]byte
 	rand.Read(nonce[:])
 	rows := view.Rows()
 	store := x.o.Lake.Snapshot()
-	s, err := newState(ctx, x.db, rows, binary.LittleEndian.Uint64(nonce[:]), func(f *snapshot.File) string { return store.Path(f) })
+	s, err := newState(ctx, x.db, rows, set, binary.LittleEndian.Uint64(nonce[:]), func(f *snapshot.File) string { return store.Path(f) })
 	if err != nil {
 		rows.Close()
 		if errors.Is(err, errNotIndexed) {
@@ -205,8 +211,8 @@ func (x *Index) stateOf(ctx context.Context, view *lake.View) (*state, func(), e
 	return s, done, nil
 }
 
-func (x *Index) newEnough(number int64) *state {
-	if x.current != nil && x.current.rows.Manifest().Number >= number {
+func (x *Index) newEnough(number int64, set *parameters.Set) *state {
+	if x.current != nil && x.current.offered.Set == set && x.current.rows.Manifest().Number >= number {
 		return x.current
 	}
 	return nil
@@ -234,6 +240,7 @@ func (x *Index) use(choose func() *state) (s *state, done func()) {
 type feeder struct {
 	mu    sync.Mutex
 	chain *pipeline.Chain
+	table *search.Table // that chain extracts the values of
 	hash  *postings.Hasher
 	batch pipeline.Batch
 	rows  postings.Rows
@@ -311,6 +318,13 @@ func (f *feeder) flush(ctx context.Context, s *state, changes []lake.Change) err
 	defer f.batch.Reset()
 	first := s.changes() + 1
 	f.rows.Reset()
+	if f.table != s.offered.Table {
+		chain, err := pipeline.NewChain(parse.New(), index.New(s.offered.Table))
+		if err != nil {
+			return err
+		}
+		f.chain, f.table = chain, s.offered.Table
+	}
 	if len(f.batch.Records) > 0 {
 		f.batch.Lenient = true // what is stored was accepted
 		f.batch.Pad()

@@ -53,7 +53,7 @@ func (f *finder) marked(ctx context.Context, types []r4.TypeID) ([]lake.Resource
 		var kind search.Kind
 		var groups []string
 		for _, t := range types {
-			if p := f.x.o.Table.Parameter(t, mark.code); p != nil {
+			if p := f.offered.Parameter(t, mark.code); p != nil {
 				for _, term := range p.Terms {
 					kind, groups = term.Kind, append(groups, strconv.FormatUint(uint64(term.Group(search.Main)), 10))
 				}

@@ -60,6 +60,9 @@ func (x *Index) Search(ctx context.Context, q *query.Query, r Request) (*Page, e
 		return nil, err
 	}
 	defer done()
+	if err := m.offered.Answers(q); err != nil {
+		return nil, err
+	}
 	f, err := x.newFinder(ctx, m, q)
 	if err != nil {
 		return nil, err

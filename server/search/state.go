@@ -12,6 +12,7 @@ import (
 	"github.com/RoaringBitmap/roaring/v2"
 
 	"github.com/fhirlake/fhirlake/fhir/r4"
+	"github.com/fhirlake/fhirlake/server/parameters"
 	"github.com/fhirlake/fhirlake/store/delta"
 	"github.com/fhirlake/fhirlake/store/duck/searchdb"
 	"github.com/fhirlake/fhirlake/store/lake"
@@ -28,6 +29,7 @@ const writtenSegment = math.MaxUint32
 type state struct {
 	nonce    uint64 // random; names the state in page tokens
 	db       *searchdb.State
+	offered  *parameters.Offered // what it is searched by: what is in the delta is indexed by all of them
 	rows     *lake.Rows
 	segments []*snapshot.Segment // with current rows, in the order of their ordinals
 	gone     []uint32            // ordinals that the index has rows of and nobody has
@@ -63,13 +65,13 @@ type moment struct {
 // errNotIndexed says that the data store has segments without an index.
 var errNotIndexed = errors.New("not all of the data store is indexed")
 
-func newState(ctx context.Context, db *searchdb.DB, rows *lake.Rows, nonce uint64, path func(*snapshot.File) string) (*state, error) {
+func newState(ctx context.Context, db *searchdb.DB, rows *lake.Rows, set *parameters.Set, nonce uint64, path func(*snapshot.File) string) (*state, error) {
 	m := rows.Manifest()
 	if n := len(m.Unindexed(postings.Version)); n > 0 {
 		return nil, errNotIndexed
 	}
 	s := &state{
-		nonce: nonce, rows: rows, seq: m.FoldedSeq, written: make([]written, 1),
+		nonce: nonce, rows: rows, offered: set.In(m), seq: m.FoldedSeq, written: make([]written, 1),
 		current: map[snapshot.Key]uint32{}, replaced: map[postings.Address]uint32{}, dead: map[r4.TypeID]bool{},
 	}
 	var files []string

@@ -21,6 +21,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/fhir/search"
 	"github.com/fhirlake/fhirlake/pipeline"
 	"github.com/fhirlake/fhirlake/store/postings"
@@ -42,6 +43,11 @@ type Options struct {
 	// Build makes the index file at path of runs, with room for temporary files in
 	// tempDir, which it makes and removes. The file is synced.
 	Build func(ctx context.Context, runs []*postings.Run, path, tempDir string) error
+	// Groups gives the value groups of custom search parameters that the values of resources
+	// of a type have rows of; nil for none. Partial says that they have rows of no others:
+	// the index is an addition to another one.
+	Groups  func(resourceType string) []string
+	Partial bool
 	// RunBytes is about the size of a run; 0: 8 MiB.
 	RunBytes int64
 }
@@ -49,7 +55,7 @@ type Options struct {
 // Sink makes the index. It comes after the sink that sets the addresses.
 type Sink struct {
 	o        Options
-	segments map[uint32]bool
+	segments map[uint32]r4.TypeID
 	result   *snapshot.SearchIndex
 
 	mu   sync.Mutex // the rest is used by tasks
@@ -74,7 +80,7 @@ func New(o Options) (*Sink, error) {
 	if o.RunBytes <= 0 {
 		o.RunBytes = runBytes
 	}
-	return &Sink{o: o, segments: map[uint32]bool{}}, nil
+	return &Sink{o: o, segments: map[uint32]r4.TypeID{}}, nil
 }
 
 // Name is "searchindex".
@@ -89,7 +95,7 @@ func (s *Sink) Write(_ context.Context, b *pipeline.Batch) ([]pipeline.Task, err
 	stored := false
 	for i := range b.Records {
 		if r := &b.Records[i]; indexed(r) {
-			s.segments[r.Segment], stored = true, true
+			s.segments[r.Segment], stored = r.Type, true
 		}
 	}
 	if !stored {
@@ -112,7 +118,7 @@ func (s *Sink) take(b *pipeline.Batch, v *search.Values) error {
 		return err
 	}
 	for i := range b.Records {
-		if x := &b.Records[i]; indexed(x) {
+		if x := &b.Records[i]; indexed(x) && !s.o.Partial {
 			r.rows.AddResource(postings.Resource{
 				Type: x.Type, Version: x.Version, At: postings.At(x.Segment, x.Row), Key: x.Key[0], Updated: x.Updated, ID: string(x.ID),
 			})
@@ -178,7 +184,7 @@ func (s *Sink) path() string {
 func (s *Sink) Commit(ctx context.Context) error {
 	var g errgroup.Group
 	for _, r := range s.open {
-		if len(r.rows.Resources) > 0 {
+		if len(r.rows.Resources) > 0 || r.rows.Len() > 0 {
 			g.Go(func() error { return s.spill(r) })
 		}
 	}
@@ -186,7 +192,7 @@ func (s *Sink) Commit(ctx context.Context) error {
 		return err
 	}
 	s.open = nil // so that Build may have their memory
-	if len(s.runs) == 0 {
+	if len(s.segments) == 0 {
 		return nil
 	}
 	if err := s.o.Build(ctx, s.runs, s.path(), s.path()+".tmp"); err != nil {
@@ -196,7 +202,18 @@ func (s *Sink) Commit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.result = &snapshot.SearchIndex{File: f, Version: postings.Version, Segments: slices.Sorted(maps.Keys(s.segments))}
+	s.result = &snapshot.SearchIndex{File: f, Version: postings.Version, Segments: slices.Sorted(maps.Keys(s.segments)), Partial: s.o.Partial}
+	for _, typ := range s.segments {
+		if s.o.Groups == nil {
+			break
+		}
+		if groups := s.o.Groups(typ.String()); len(groups) > 0 {
+			if s.result.Groups == nil {
+				s.result.Groups = map[string][]string{}
+			}
+			s.result.Groups[typ.String()] = groups
+		}
+	}
 	return s.Close()
 }
 

@@ -2,6 +2,7 @@ package index
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/fhirlake/fhirlake/fhir/r4"
@@ -66,7 +67,8 @@ func newGroup(g *search.Group) *group {
 func options(t r4.TypeID) fhirpath.Options { return fhirpath.Options{Type: t, LenientAs: true} }
 
 // Check tells whether a group of a custom parameter can be evaluated. Give it to
-// [search.NewTable]. A path that R4 does not have is an error too.
+// [search.NewTable]. A path that R4 does not have is an error too, and one whose values
+// the kind of the parameter never takes.
 func Check(typ r4.TypeID, g *search.Group) error {
 	from, expression := typ, g.Expression
 	if g.Focus != "" {
@@ -75,7 +77,41 @@ func Check(typ r4.TypeID, g *search.Group) error {
 		}
 		from = typeOfPath(g.Focus)
 	}
-	return try(from, expression)
+	if err := try(from, expression); err != nil {
+		return err
+	}
+	if g.Focus != "" || !g.Custom { // some of R4's have terms of types without values
+		return nil
+	}
+	types := search.Datatypes(expression)
+	if len(types) > 0 && !slices.ContainsFunc(types, func(t r4.TypeID) bool { return takes(g.Kind, t) }) {
+		return fmt.Errorf("its values are of type %s, which a search parameter of type %s does not take", types[0], g.Kind)
+	}
+	return nil
+}
+
+// takes tells whether values of a datatype give rows of a kind (invariant 3).
+func takes(k search.Kind, t r4.TypeID) bool {
+	primitive := r4.TypeAt(t).Kind == r4.KindPrimitive
+	switch k {
+	case search.KindToken:
+		return primitive || slices.Contains([]r4.TypeID{r4.TypeCodeableConcept, r4.TypeCoding, r4.TypeIdentifier, r4.TypeContactPoint}, t)
+	case search.KindString:
+		return primitive || slices.Contains([]r4.TypeID{
+			r4.TypeHumanName, r4.TypeAddress, r4.TypeCodeableConcept, r4.TypeCoding, r4.TypeReference, r4.TypeContactPoint,
+		}, t)
+	case search.KindDate:
+		return slices.Contains([]r4.TypeID{r4.TypeDate, r4.TypeDateTime, r4.TypeInstant, r4.TypePeriod, r4.TypeTiming}, t)
+	case search.KindNumber:
+		return slices.Contains([]r4.TypeID{r4.TypeInteger, r4.TypeUnsignedInt, r4.TypePositiveInt, r4.TypeDecimal, r4.TypeRange}, t)
+	case search.KindQuantity:
+		return quantities[t] != nil || t == r4.TypeMoney || t == r4.TypeRange || takes(search.KindNumber, t)
+	case search.KindReference:
+		return t == r4.TypeReference || t == r4.TypeResource || t.IsResourceType() || takes(search.KindURI, t) && t != r4.TypeString
+	case search.KindURI:
+		return primitive
+	}
+	return false
 }
 
 func try(typ r4.TypeID, expression string) error {

@@ -34,8 +34,8 @@ type Manifest struct {
 	Segments    []Segment `json:"segments"`    // in the order of Ordinal
 	Layers      []Layer   `json:"layers"`      // the oldest first
 
-	// Search are the files of the search index, the oldest first. No two cover the same
-	// segment.
+	// Search are the files of the search index, the oldest first. No two that are not
+	// partial cover the same segment.
 	Search []SearchIndex `json:"search,omitempty"`
 
 	// DeltaSeq is the newest commit of the delta store when this state, or the last one

@@ -100,6 +100,14 @@ var (
 		"erase", "", false, true,
 		"removes a resource with its history, as in Amazon HealthLake",
 	}
+	Reindex = Operation{
+		"reindex", "", false, false,
+		"indexes what is stored by search parameters that are new, and what has no index, while reads, writes and searches go on. It is answered with 202 and a Content-Location, at which its state and then its result are found",
+	}
+	ParameterStatus = Operation{
+		"status", "", false, false,
+		"says what becomes of the SearchParameter resources (searchable, pending until $reindex, inactive, standard, faulty with the reason), or of the one with `url`",
+	}
 	Purge = Operation{
 		"purge", "http://hl7.org/fhir/OperationDefinition/Patient-purge", false, true,
 		"removes a patient and all resources of the patient's compartment, with their histories",
@@ -110,7 +118,7 @@ var (
 func Operations(erase, search bool) []Operation {
 	ops := []Operation{Validate, Meta, MetaAdd, MetaDelete}
 	if search {
-		ops = append(ops, Everything)
+		ops = append(ops, Everything, Reindex, ParameterStatus)
 	}
 	if erase {
 		ops = append(ops, Erase, Purge)

@@ -26,6 +26,24 @@ func Parameters(t r4.TypeID) (all []*fhirsearch.Parameter) {
 	return all
 }
 
+// offeredBy gives the search parameters of a type that searches take, of a data store that
+// has others than R4's.
+func offeredBy(p Offered) func(r4.TypeID) []*fhirsearch.Parameter {
+	return func(t r4.TypeID) (all []*fhirsearch.Parameter) {
+		for _, q := range p.Parameters(t) {
+			if Searches.Offers(q) {
+				all = append(all, q)
+			}
+		}
+		return all
+	}
+}
+
+// Offered are the search parameters of a data store that are searchable.
+type Offered interface {
+	Parameters(t r4.TypeID) []*fhirsearch.Parameter
+}
+
 // Includes gives what _include takes of resources of a type.
 func Includes(t r4.TypeID) []string { return includes().forward[t] }
 
@@ -34,13 +52,16 @@ func RevIncludes(t r4.TypeID) []string { return includes().reverse[t] }
 
 type includeLists struct{ forward, reverse map[r4.TypeID][]string }
 
-var includes = sync.OnceValue(func() includeLists {
+var includes = sync.OnceValue(func() includeLists { return includesOf(Parameters) })
+
+// includesOf gives what includes take when types have some parameters.
+func includesOf(parameters func(r4.TypeID) []*fhirsearch.Parameter) includeLists {
 	all := includeLists{map[r4.TypeID][]string{}, map[r4.TypeID][]string{}}
 	for _, t := range r4.ResourceTypes() {
 		if Of(t) == 0 {
 			continue
 		}
-		for _, q := range Parameters(t) {
+		for _, q := range parameters(t) {
 			targets := Searches.Follows(t, q)
 			if len(targets) == 0 {
 				continue
@@ -58,7 +79,7 @@ var includes = sync.OnceValue(func() includeLists {
 		}
 	}
 	return all
-})
+}
 
 // careDates are the parameters that say when care was given or planned, the one that
 // tells best first.

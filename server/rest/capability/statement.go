@@ -3,10 +3,12 @@ package capability
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/fhirlake/fhirlake/fhir/r4"
+	"github.com/fhirlake/fhirlake/fhir/search"
 	"github.com/fhirlake/fhirlake/server/search/query"
 )
 
@@ -17,6 +19,8 @@ type Server struct {
 	Date    time.Time // since when it does what the statement says
 	Erase   bool      // it has the operation
 	Search  bool      // it is searched, and has what needs that
+	// Parameters are the search parameters; nil: those of R4.
+	Parameters Offered
 }
 
 // statement is the CapabilityStatement as it is written; FHIR R4, 5.2.
@@ -108,7 +112,7 @@ func Statement(s Server) []byte {
 	if s.Search {
 		part.Interaction = append(part.Interaction, codePart{Code: "search-system"})
 	}
-	part.Resource = resources(s.Erase, s.Search)
+	part.Resource = resources(s)
 	c.Rest = []restPart{part}
 	out, err := json.Marshal(&c)
 	if err != nil {
@@ -121,24 +125,41 @@ func Statement(s Server) []byte {
 var known sync.Map
 
 // resources gives what is said of the resource types, as JSON.
-func resources(erase, search bool) json.RawMessage {
-	key := [2]bool{erase, search}
+func resources(s Server) json.RawMessage {
+	key := [2]bool{s.Erase, s.Search}
+	if s.Search && s.Parameters != nil {
+		if all := offeredBy(s.Parameters); custom(all) {
+			return partsOf(s, all, includesOf(all))
+		}
+	}
 	if text, ok := known.Load(key); ok {
 		return text.(json.RawMessage)
 	}
+	text := partsOf(s, Parameters, includes())
+	known.Store(key, text)
+	return text
+}
+
+// custom tells whether any parameter is none of R4.
+func custom(parameters func(r4.TypeID) []*search.Parameter) bool {
+	return slices.ContainsFunc(r4.ResourceTypes(), func(t r4.TypeID) bool {
+		return slices.ContainsFunc(parameters(t), func(p *search.Parameter) bool { return p.Custom })
+	})
+}
+
+func partsOf(s Server, parameters func(r4.TypeID) []*search.Parameter, lists includeLists) json.RawMessage {
 	var parts []resourcePart
 	for _, t := range r4.ResourceTypes() {
-		parts = append(parts, resourceOf(t, Server{Erase: erase, Search: search}))
+		parts = append(parts, resourceOf(t, s, parameters, lists))
 	}
 	text, err := json.Marshal(parts)
 	if err != nil {
 		panic(err) // structs of strings and booleans
 	}
-	known.Store(key, json.RawMessage(text))
 	return text
 }
 
-func resourceOf(t r4.TypeID, s Server) resourcePart {
+func resourceOf(t r4.TypeID, s Server, parameters func(r4.TypeID) []*search.Parameter, lists includeLists) resourcePart {
 	set := Of(t)
 	r := resourcePart{
 		Type:              t.String(),
@@ -161,10 +182,10 @@ func resourceOf(t r4.TypeID, s Server) resourcePart {
 		if set.Has(Delete) {
 			r.ConditionalDelete = "single" // many need _count, which the statement has no word for
 		}
-		for _, q := range Parameters(t) {
+		for _, q := range parameters(t) {
 			r.SearchParam = append(r.SearchParam, searchPart{q.Code, q.URL, query.TypeName(q.Type)})
 		}
-		r.SearchInclude, r.SearchRevInclude = Includes(t), RevIncludes(t)
+		r.SearchInclude, r.SearchRevInclude = lists.forward[t], lists.reverse[t]
 	}
 	for _, o := range Operations(s.Erase, s.Search) {
 		if (o.Name == Purge.Name || o.Name == Everything.Name) && t != r4.TypePatient {

@@ -74,9 +74,9 @@ func (s *reader) resolve(typ r4.TypeID, name string, alternatives []string, hops
 	if code == "_list" {
 		return s.list(typ, modifier, alternatives, hops)
 	}
-	p := s.Parameters.Parameter(typ, code)
-	if p == nil {
-		return nil, unknown(typ, code)
+	p, err := s.named(typ, code)
+	if err != nil {
+		return nil, err
 	}
 	key := memoKey{p.SearchParameter, modifier}
 	if m, ok := s.memo[key]; ok {
@@ -105,9 +105,9 @@ func of(f Filter, p *search.Parameter) Filter {
 
 // chain reads `code:modifier.tail`.
 func (s *reader) chain(typ r4.TypeID, code, modifier, tail string, alternatives []string, hops int) (Filter, error) {
-	p := s.Parameters.Parameter(typ, code)
-	if p == nil {
-		return nil, unknown(typ, code)
+	p, err := s.named(typ, code)
+	if err != nil {
+		return nil, err
 	}
 	targets, err := s.follow(typ, p)
 	if err != nil {
@@ -172,9 +172,9 @@ func (s *reader) has(typ r4.TypeID, name string, alternatives []string, hops int
 	if from == 0 {
 		return nil, malformed("'%s' is no resource type; expected _has:Type:reference:parameter", fhir.Cut(parts[0]))
 	}
-	p := s.Parameters.Parameter(from, parts[1])
-	if p == nil {
-		return nil, unsupported("%s has no search parameter '%s'", from, fhir.Cut(parts[1]))
+	p, err := s.named(from, parts[1])
+	if err != nil {
+		return nil, present(err)
 	}
 	targets, err := s.follow(from, p)
 	if err != nil {

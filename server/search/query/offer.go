@@ -1,6 +1,7 @@
 package query
 
 import (
+	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/fhir/search"
 )
@@ -38,4 +39,62 @@ func (p *Parser) Follows(typ r4.TypeID, q *search.Parameter) []r4.TypeID {
 		return nil
 	}
 	return targets
+}
+
+// Waiting is what Parameters may tell beside: that a parameter is known, but what is stored
+// is not indexed by it. A search by it is refused whatever the handling is.
+type Waiting interface {
+	Waits(typ r4.TypeID, code string) bool
+}
+
+// named gives the parameter of a type that a code names.
+func (s *reader) named(typ r4.TypeID, code string) (*search.Parameter, error) {
+	p := s.Parameters.Parameter(typ, code)
+	if p != nil {
+		return p, nil
+	}
+	if w, ok := s.Parameters.(Waiting); ok && w.Waits(typ, code) {
+		return nil, malformed("the search parameter '%s' of %s is new, and what is stored is not indexed by it yet; POST $reindex or run `fhirlake reindex`", fhir.Cut(code), typ)
+	}
+	return nil, unknown(typ, code)
+}
+
+// EachParameter calls f for every search parameter of the query with the type of the
+// resources that it is of.
+func (q *Query) EachParameter(f func(typ r4.TypeID, p *search.Parameter)) {
+	for i := range q.Selects {
+		s := &q.Selects[i]
+		eachParameter(s, f)
+		for _, k := range s.Sort {
+			f(s.Type, k.Param)
+		}
+	}
+	for i := range q.Includes {
+		for _, p := range q.Includes[i].Params {
+			f(q.Includes[i].Source, p)
+		}
+	}
+}
+
+func eachParameter(s *Select, f func(typ r4.TypeID, p *search.Parameter)) {
+	for _, x := range s.Where {
+		switch x := x.(type) {
+		case Match:
+			f(s.Type, x.Param)
+		case Missing:
+			f(s.Type, x.Param)
+		case Chain:
+			f(s.Type, x.Param)
+			for i := range x.To {
+				eachParameter(&x.To[i], f)
+			}
+		case Has:
+			f(x.From.Type, x.Param)
+			eachParameter(&x.From, f)
+		case AllOf:
+			eachParameter(&Select{Type: s.Type, Where: x}, f)
+		case AnyOf:
+			eachParameter(&Select{Type: s.Type, Where: x}, f)
+		}
+	}
 }

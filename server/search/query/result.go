@@ -82,7 +82,7 @@ func (s *reader) elements(x pair) (kept string, err error) {
 func (s *reader) isElement(name string) bool {
 	for i := range s.q.Selects {
 		t := s.q.Selects[i].Type
-		if t.ElementByName(name) != 0 || len(children([]r4.TypeID{t}, name)) > 0 {
+		if t.ElementByName(name) != 0 || len(search.Children([]r4.TypeID{t}, name)) > 0 {
 			return true
 		}
 	}
@@ -114,9 +114,9 @@ func (s *reader) sortKey(key string) error {
 	params := make([]*search.Parameter, len(s.q.Selects))
 	for i := range s.q.Selects {
 		typ := s.q.Selects[i].Type
-		p := s.Parameters.Parameter(typ, code)
-		if p == nil {
-			return unknown(typ, code)
+		p, err := s.named(typ, code)
+		if err != nil {
+			return err
 		}
 		if !s.sortable(p) {
 			return unsupported("results are not sorted by '%s', which is of type %s", fhir.Cut(code), typeName(p.Type))
@@ -173,9 +173,9 @@ func (s *reader) include(x pair, reverse bool) error {
 		}
 	}
 	if parts[1] != "*" {
-		p := s.Parameters.Parameter(i.Source, parts[1])
-		if p == nil {
-			return unknown(i.Source, parts[1])
+		p, err := s.named(i.Source, parts[1])
+		if err != nil {
+			return err
 		}
 		targets, err := s.follow(i.Source, p)
 		if err != nil {
