@@ -80,3 +80,51 @@ func TestSearchIndexesFollowTheirSegments(t *testing.T) {
 		t.Error("a segment was covered twice")
 	}
 }
+
+// TestGroupsOfSearchIndexes: what segments lack, and which files have rows in common.
+func TestGroupsOfSearchIndexes(t *testing.T) {
+	s := openStore(t, t.TempDir())
+	twoLayers(t, s) // segments 0, 1 and 3
+	m := current(t, s)
+	typ := func(n uint32) string { return m.ByOrdinal(n).ResourceType }
+	with := func(x []SearchIndex, partial bool, groups ...string) SearchIndex {
+		x[0].Partial, x[0].Groups = partial, map[string][]string{}
+		for _, n := range x[0].Segments {
+			x[0].Groups[typ(n)] = groups
+		}
+		return x[0]
+	}
+	o := PublishOptions{Now: testNow, KeepVersions: true, Search: []SearchIndex{
+		with(addSearch(t, s, "a", 0, 1), false, "00000001"),
+		with(addSearch(t, s, "b", 3), false, "00000001", "00000002"),
+		with(addSearch(t, s, "c", 1), true, "00000002"),
+	}}
+	if _, err := s.Publish(nil, o); err != nil {
+		t.Fatal(err)
+	}
+	m = current(t, s)
+	wanted := map[string][]string{}
+	for _, n := range []uint32{0, 1, 3} {
+		wanted[typ(n)] = []string{"00000001", "00000002"}
+	}
+	if d := cmp.Diff(map[uint32][]string{0: {"00000002"}}, m.Lacking(1, wanted)); d != "" {
+		t.Errorf("lacking (-want +got):\n%s", d)
+	}
+	if got := m.Lacking(2, wanted); len(got) != 3 || len(got[3]) != 2 {
+		t.Errorf("of version 2 segments lack %v", got)
+	}
+	if got := m.Unindexed(1); len(got) > 0 {
+		t.Errorf("not indexed: %v", got)
+	}
+	if d := cmp.Diff([]string{"index/c.duckdb", "index/a.duckdb"}, m.SearchWith([]string{"index/c.duckdb"})); d != "" {
+		t.Errorf("files with common segments (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff([]string{"index/b.duckdb"}, m.SearchWith([]string{"index/b.duckdb"})); d != "" {
+		t.Errorf("files with common segments (-want +got):\n%s", d)
+	}
+	none := addSearch(t, s, "d", 0)
+	none[0].Partial = true
+	if _, err := s.Publish(nil, PublishOptions{Now: testNow, KeepVersions: true, Search: none}); err == nil {
+		t.Error("a partial index without groups was published")
+	}
+}
