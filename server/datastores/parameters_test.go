@@ -2,6 +2,7 @@ package datastores_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -293,6 +294,15 @@ func TestSearchParametersThatAreImported(t *testing.T) {
 	s.refused("GET", "Patient?bad=blue", "", 400, "no search parameter")
 	s.load(file(t, patient("b", "blue")))
 	s.refused("GET", "Patient?eye=blue", "", 400, "$reindex") // of b alone would be wrong
+
+	// What ends before its publication leaves nothing, whether it is ended or dies.
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if _, err := s.compact.Reindex(ended, s.id, datastores.Request{Workers: 1}); err == nil {
+		t.Error("indexing went on after its end")
+	}
+	s.restart()
+	s.refused("GET", "Patient?eye=blue", "", 400, "$reindex")
 	s.reindex()
 	s.finds("Patient?eye=blue", "a", "b")
 	s.load(file(t, patient("c", "blue"))) // indexed as it comes in
