@@ -16,6 +16,8 @@ import (
 	"github.com/fhirlake/fhirlake/pipeline"
 	"github.com/fhirlake/fhirlake/server/bulk"
 	"github.com/fhirlake/fhirlake/sinks/reject"
+	"github.com/fhirlake/fhirlake/sources/bulkdata"
+	"github.com/fhirlake/fhirlake/sources/ndjson"
 	"github.com/fhirlake/fhirlake/stages/validate"
 )
 
@@ -28,6 +30,7 @@ type importFlags struct {
 	workers     int
 	memory      byteSize
 	report      string
+	tokenFile   string // only of import
 }
 
 func (f *importFlags) register(c *cobra.Command) {
@@ -82,6 +85,10 @@ Credentials, region and endpoint come from where AWS clients look for them:
 AWS_ACCESS_KEY_ID, ~/.aws/credentials, the role of the instance; AWS_REGION;
 AWS_ENDPOINT_URL. When a server owns the root, its own count.
 
+https://host/fhir is another FHIR server: it is asked for its $export (FHIR Bulk Data
+Access), and its files are read as they come. A URL may name a Patient or Group
+endpoint, or the operation with its parameters.
+
 Resources are stored under their type and id: a new one gets version 1, a
 changed one the next version, an identical one nothing. Lines that are no valid
 resource are rejected and counted, the rest goes in; --report says which and
@@ -99,8 +106,9 @@ it is not heeded where all of the data store is indexed, so that it stays so.`,
   fhirlake import --report report Patient.ndjson.gz 'obs-*.ndjson'
   fhirlake import --validation minimal legacy/
   fhirlake import s3://my-bucket/export-2026/
+  fhirlake import --token-file token 'https://host/fhir/Group/7/$export?_type=Patient,Observation'
   zcat big.ndjson.gz | fhirlake import --json -`,
-		Args: atLeast(1, "INPUT: files, folders, globs, s3://bucket/prefix, or - for standard input"),
+		Args: atLeast(1, "INPUT: files, folders, globs, s3://bucket/prefix, https://host/fhir, or - for standard input"),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := f.check(); err != nil {
 				return err
@@ -109,6 +117,7 @@ it is not heeded where all of the data store is indexed, so that it stays so.`,
 		},
 	}
 	f.register(c)
+	c.Flags().StringVar(&f.tokenFile, "token-file", "", "file with the access token for inputs that are URLs; it is read anew for each request")
 	return c
 }
 
@@ -117,6 +126,7 @@ func runImport(c *cobra.Command, g *globals, f *importFlags, inputs []string) er
 	p := importParams{
 		Datastore: g.datastore, Inputs: inputs, Report: f.report,
 		Level: f.level, SearchIndex: f.searchIndex == "on", Workers: f.workers, Memory: int64(f.memory),
+		TokenFile: f.tokenFile,
 	}
 	var stdin io.Reader
 	if slices.Contains(inputs, "-") {
@@ -149,6 +159,7 @@ type importParams struct {
 	Datastore string         `json:"datastore"`
 	Inputs    []string       `json:"inputs"`
 	Report    string         `json:"report,omitempty"`
+	TokenFile string         `json:"tokenFile,omitempty"`
 	Level     validate.Level `json:"level"`
 	Workers   int            `json:"workers"`
 	Memory    int64          `json:"memory"`
@@ -176,6 +187,10 @@ var importWork = work[importParams, importDone]{
 		if s.memory > 0 {
 			p.Memory = min(p.Memory, s.memory)
 		}
+		others, err := exportElsewhere(ctx, &p, s.note)
+		if err != nil {
+			return importDone{}, err
+		}
 		end, err := l.stores.BeginJob(ctx, d.ID, func() { s.note("waiting for another job to end") })
 		if err != nil {
 			return importDone{}, err
@@ -193,21 +208,22 @@ var importWork = work[importParams, importDone]{
 		}
 		res, err := bulk.Import(ctx, bulk.ImportOptions{
 			Root: l.root, Catalog: l.catalog, Datastore: d, Lake: beside,
-			Inputs: p.Inputs, Stdin: s.stdin, Report: p.Report, Blobs: l.blobs,
+			Inputs: p.Inputs, Stdin: s.stdin, Report: p.Report, Blobs: l.blobs, Web: others.objects,
 			Level: p.Level, SearchIndex: p.SearchIndex,
 			Workers: p.Workers, Memory: p.Memory / 4, Monitor: monitor,
 		})
 		if err != nil {
 			return importDone{}, err
 		}
+		others.end(ctx)
 		return importDone{res, res.Sample, peakRSS()}, nil
 	},
 	abroad: func(p importParams) (importParams, error) {
-		paths, err := absolute(append([]string{p.Report}, p.Inputs...))
+		paths, err := absolute(append([]string{p.Report, p.TokenFile}, p.Inputs...))
 		if err != nil {
 			return p, err
 		}
-		p.Report, p.Inputs = paths[0], paths[1:]
+		p.Report, p.TokenFile, p.Inputs = paths[0], paths[1], paths[2:]
 		return p, nil
 	},
 	home: func(p importParams, done importDone) importDone {
@@ -217,6 +233,45 @@ var importWork = work[importParams, importDone]{
 		}
 		return done
 	},
+}
+
+// elsewhere are exports of other servers, by the URLs that name them.
+type elsewhere map[string]*bulkdata.Export
+
+// exportElsewhere has the servers that inputs name export what they have, before the job
+// begins: that may take hours.
+func exportElsewhere(ctx context.Context, p *importParams, note func(string)) (elsewhere, error) {
+	all := elsewhere{}
+	for _, in := range p.Inputs {
+		if !bulkdata.IsURL(in) || all[in] != nil {
+			continue
+		}
+		o := bulkdata.Options{Note: note}
+		if p.TokenFile != "" {
+			o.Token = func() (string, error) {
+				text, err := os.ReadFile(p.TokenFile)
+				return strings.TrimSpace(string(text)), err
+			}
+		}
+		e, err := bulkdata.Start(ctx, in, o)
+		if err != nil {
+			all.end(ctx)
+			return nil, err
+		}
+		all[in] = e
+	}
+	return all, nil
+}
+
+func (e elsewhere) objects(_ context.Context, url string) ([]ndjson.Object, error) {
+	return e[url].Objects(), nil
+}
+
+// end tells the servers that their files are no longer needed.
+func (e elsewhere) end(ctx context.Context) {
+	for _, x := range e {
+		x.Delete(ctx) // a courtesy
+	}
 }
 
 func progressOf(f pipeline.Figures) progress {

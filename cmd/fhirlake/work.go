@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fhirlake/fhirlake/server/owner"
+	"github.com/fhirlake/fhirlake/sources/bulkdata"
 	"github.com/fhirlake/fhirlake/store/blob"
 	lakes "github.com/fhirlake/fhirlake/store/lake"
 	"github.com/fhirlake/fhirlake/store/root"
@@ -158,12 +159,12 @@ func served(l *lake, memory int64) map[string]owner.Operation {
 	}
 }
 
-// absolute makes paths absolute; "-" is standard input, and what is in a bucket has no path.
+// absolute makes paths absolute; "-" is standard input, and what is in a bucket or on another server has no path.
 func absolute(paths []string) ([]string, error) {
 	out := make([]string, len(paths))
 	for i, p := range paths {
 		out[i] = p
-		if p == "-" || p == "" || blob.IsURI(p) {
+		if p == "-" || p == "" || blob.IsURI(p) || bulkdata.IsURL(p) {
 			continue
 		}
 		abs, err := filepath.Abs(p)

@@ -46,11 +46,13 @@ type ImportOptions struct {
 	// fold; nil when only imports ever did. Nobody else publishes in it meanwhile.
 	Lake *lake.Lake
 
-	Inputs []string  // files, folders, globs, s3://bucket/prefix, "-" for Stdin
+	Inputs []string  // files, folders, globs, s3://bucket/prefix, URLs, "-" for Stdin
 	Stdin  io.Reader //
 	Report string    // folder for the report; "" for none
 	// Blobs reads what is in buckets; nil: no input is.
 	Blobs *blob.Client
+	// Web gives what an input that is a URL means; nil: no input is.
+	Web func(ctx context.Context, url string) ([]ndjson.Object, error)
 
 	// Level says what every resource is checked for: but for StructureOnly, also the
 	// profiles that the root knows. At Minimal those that fail are stored, with their
@@ -101,7 +103,7 @@ func Import(ctx context.Context, o ImportOptions) (*ImportResult, error) {
 		o.NewID = randomUUID
 	}
 	// The source comes first: a wrong path is no job.
-	src, err := ndjson.Open(ctx, o.Inputs, ndjson.Options{Stdin: o.Stdin, Readers: o.Workers, Blobs: o.Blobs})
+	src, err := ndjson.Open(ctx, o.Inputs, ndjson.Options{Stdin: o.Stdin, Readers: o.Workers, Blobs: o.Blobs, Web: o.Web})
 	if err != nil {
 		return nil, err
 	}

@@ -47,6 +47,9 @@ type Options struct {
 
 	// Blobs reads inputs that begin with s3://; nil: they are an error.
 	Blobs *blob.Client
+	// Web gives what an input that begins with http:// or https:// means; nil: they are an
+	// error.
+	Web func(ctx context.Context, url string) ([]Object, error)
 }
 
 func (o Options) withDefaults() Options {

@@ -69,6 +69,7 @@ func inputError(path string, err error) error {
 //     to files are followed, links to folders are not;
 //   - a glob that the shell has left alone, for files and folders;
 //   - s3://bucket/key: an object, or those below the key as if it were a folder;
+//   - a URL of another server, for Options.Web;
 //   - the word - for Options.Stdin.
 //
 // All files must be there and readable: the first that is not is an [InputError].
@@ -76,7 +77,7 @@ func Open(ctx context.Context, inputs []string, opt Options) (*Source, error) {
 	if len(inputs) == 0 {
 		return nil, &InputError{Input: "list", Found: "it is empty", Expected: expectInput}
 	}
-	l := lister{ctx: ctx, stdin: opt.Stdin, blobs: opt.Blobs}
+	l := lister{ctx: ctx, stdin: opt.Stdin, blobs: opt.Blobs, web: opt.Web}
 	for _, in := range inputs {
 		if err := l.input(in); err != nil {
 			return nil, err
@@ -94,6 +95,7 @@ type lister struct {
 	ctx     context.Context
 	stdin   io.Reader
 	blobs   *blob.Client
+	web     func(context.Context, string) ([]Object, error)
 	objects []Object
 	skipped []string
 	remote  bool // some of the objects are read over a network
@@ -114,6 +116,14 @@ func (l *lister) input(in string) error {
 	}
 	if blob.IsURI(in) {
 		return l.bucket(in)
+	}
+	if lower := strings.ToLower(in); strings.HasPrefix(lower, "http://") || strings.HasPrefix(lower, "https://") {
+		if l.web == nil {
+			return &InputError{Input: in, Found: "other servers cannot be read here", Expected: expectInput}
+		}
+		all, err := l.web(l.ctx, in)
+		l.objects, l.remote = append(l.objects, all...), true
+		return err
 	}
 	info, err := os.Stat(in)
 	if err != nil && errors.Is(err, fs.ErrNotExist) && strings.ContainsAny(in, "*?[") {
