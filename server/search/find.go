@@ -25,13 +25,15 @@ type finder struct {
 	aside   *aside
 	words   map[r4.TypeID][]query.Words // what the texts of a resource must have, by type; nil for nothing
 	scanned int                         // resources whose texts were looked into
+	links   bool                        // the query has chains, or _has
+	looked  map[string][]uint64         // what lookup found, by its query
 	part    string                      // what is being worked out, for the fault of a search that takes too long
 	explain bool
 	log     []string // the SQL texts, when they are asked for
 }
 
 func (x *Index) newFinder(ctx context.Context, m *moment, q *query.Query) (*finder, error) {
-	f := &finder{x: x, moment: m, q: q, part: "reading the index", words: wordsOf(q)}
+	f := &finder{x: x, moment: m, q: q, part: "reading the index", words: wordsOf(q), looked: map[string][]uint64{}}
 	hash, err := postings.NewHasher(x.o.Secret)
 	if err != nil {
 		return nil, err
@@ -47,7 +49,7 @@ func (x *Index) newFinder(ctx context.Context, m *moment, q *query.Query) (*find
 	for i := range q.Selects {
 		types = linked(q.Selects[i].Where, types)
 	}
-	if len(types) > 0 {
+	if f.links = len(types) > 0; f.links {
 		f.plan.alive, err = m.aliveSQL(ctx, x.o.Lake.Snapshot(), types)
 	}
 	return f, err
@@ -89,8 +91,17 @@ func (f *finder) run(ctx context.Context, text string) (*sql.Rows, error) {
 // maxLookup is how many hashes are made a list: DuckDB prunes by them.
 const maxLookup = 500
 
-// lookup finds the hashes that a query of a dictionary gives.
+// lookup finds the hashes that a query of a dictionary gives. It asks once: SQL is made
+// anew for each window.
 func (f *finder) lookup(ctx context.Context, text string) (hashes []uint64, ok bool, err error) {
+	if hashes, ok := f.looked[text]; ok {
+		return hashes, len(hashes) <= maxLookup, nil
+	}
+	defer func() {
+		if err == nil {
+			f.looked[text] = hashes
+		}
+	}()
 	rows, err := f.run(ctx, fmt.Sprintf("%s LIMIT %d", text, maxLookup+1))
 	if err != nil {
 		return nil, false, err
@@ -240,8 +251,12 @@ func (f *finder) page(ctx context.Context, after postings.Address, limit int) (f
 	}
 	spans := f.spans(after)
 	size := int64(firstWindow)
-	if simple(f.q) {
-		size = math.MaxInt64
+	columns := "DISTINCT addr"
+	switch {
+	case simple(f.q):
+		size, columns = math.MaxInt64, "addr" // few rows more are less than what sorts out all
+	case f.links:
+		size = math.MaxInt64 // the other ends of references are what costs, in each window anew
 	}
 	extra := 16
 	for len(spans) > 0 {
@@ -260,10 +275,6 @@ func (f *finder) page(ctx context.Context, after postings.Address, limit int) (f
 				set, err := f.plan.all()
 				if err != nil {
 					return nil, false, err
-				}
-				columns := "DISTINCT addr"
-				if size == math.MaxInt64 { // few rows more are less than what sorts out all
-					columns = "addr"
 				}
 				text = fmt.Sprintf("SELECT %s FROM (%s) ORDER BY addr LIMIT %d", columns, set, want)
 			}
@@ -420,20 +431,32 @@ func bitmap(text []byte) *roaring.Bitmap {
 func (f *finder) sorted(ctx context.Context, skip, limit int) (found []postings.Address, passed int, more bool, err error) {
 	f.part = "sorting what matches " + f.names()
 	f.plan.window = ""
-	set, err := f.plan.all()
+	t, err := f.plan.top()
 	if err != nil {
 		return nil, 0, false, err
 	}
-	text, err := f.plan.order(set)
-	if err != nil {
-		return nil, 0, false, err
-	}
+	all := ""
 	extra := 16
 	for passed = skip; ; {
 		want := limit - len(found) + extra
-		list, err := f.addresses(ctx, fmt.Sprintf("%s LIMIT %d OFFSET %d", text, want, passed))
+		if t == nil && all == "" {
+			if all, err = f.allInOrder(); err != nil {
+				return nil, 0, false, err
+			}
+		}
+		text := fmt.Sprintf("%s LIMIT %d OFFSET %d", all, want, passed)
+		if t != nil {
+			text = f.topText(t, passed, want)
+		}
+		list, err := f.addresses(ctx, text)
 		if err != nil {
 			return nil, 0, false, err
+		}
+		if t != nil && !t.whole && len(list) < want {
+			// What has no value comes next: from here on in the order of everything,
+			// which begins alike.
+			t = nil
+			continue
 		}
 		wanted, err := f.wanted(ctx, list)
 		if err != nil {
@@ -469,6 +492,15 @@ func (f *finder) wanted(ctx context.Context, list []postings.Address) ([]bool, e
 		}
 	}
 	return wanted, err
+}
+
+// allInOrder is a query of everything that matches in the order of the sort keys.
+func (f *finder) allInOrder() (string, error) {
+	set, err := f.plan.all()
+	if err != nil {
+		return "", err
+	}
+	return f.plan.order(set)
 }
 
 // order is a query of the addresses of a set in the order of the sort keys. Values that
