@@ -48,6 +48,7 @@ type Registry struct {
 
 	mu      sync.Mutex
 	globals map[r4.TypeID][]string
+	over    bool             // core is a registry that users fill: see Over
 	core    func() *Registry // what R4 itself defines, asked when a definition is not here; nil for that itself
 }
 

@@ -45,7 +45,10 @@ type rule struct {
 	fold   bool                // codes are in lower case, case does not matter
 	valid  func(code []byte) bool
 	any    bool // names no codes and no system: what the sets say is all
-	sets   []*ValueSet
+	whole  bool // all codes of the system, whichever these are
+	// written are the codes as they are written; nil when which there are is not known.
+	written []string
+	sets    []*ValueSet
 }
 
 // maxRules bounds how many rules one answer looks at: value sets that import one
@@ -193,6 +196,12 @@ func (r *Registry) valueSet(canonical string) *ValueSet {
 	if e := r.find(canonical, "ValueSet"); e != nil {
 		return r.compileSet(e)
 	}
+	if r.over {
+		below := r.core()
+		below.mu.Lock()
+		defer below.mu.Unlock()
+		return below.valueSet(canonical)
+	}
 	url, _, _ := strings.Cut(canonical, "|")
 	if i := baseSets()[url]; i != 0 {
 		return &ValueSet{URL: url, base: r4.CodeSetAt(i)}
@@ -280,12 +289,14 @@ func (r *Registry) rule(c *Component) (*rule, error) {
 	if out.any {
 		return out, nil
 	}
+	out.whole = len(c.Concept) == 0 && len(c.Filter) == 0
 	system := r.codeSystem(c.System)
 	out.fold = system != nil && system.fold
 	switch {
 	case len(c.Concept) > 0:
 		out.codes = make(map[string]struct{}, len(c.Concept))
 		for _, k := range c.Concept {
+			out.written = append(out.written, k.Code)
 			out.codes[out.folded(k.Code)] = struct{}{}
 		}
 	case system != nil && system.complete:
@@ -293,7 +304,7 @@ func (r *Registry) rule(c *Component) (*rule, error) {
 		if err != nil {
 			return out, err
 		}
-		if codes != nil {
+		if out.written = codes; codes != nil {
 			out.codes = make(map[string]struct{}, len(codes))
 			for _, k := range codes {
 				out.codes[out.folded(k)] = struct{}{}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/fhirlake/fhirlake/fhir/profile"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/server/parameters"
 	"github.com/fhirlake/fhirlake/server/rest"
@@ -27,6 +28,7 @@ type FHIR struct {
 
 	mu       sync.RWMutex
 	profiles *profiles.Set     // nil: to be read
+	known    *profile.Registry // what profiles is made of; nil with it
 	served   map[string]served // by id
 }
 
@@ -117,16 +119,12 @@ func (f *FHIR) serve(id string, l *lake.Lake) (*rest.DataStore, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data store %s: the hash key is not hexadecimal", id)
 	}
-	if f.profiles == nil {
-		known, err := profilestore.Load(f.set.root)
-		if err != nil {
-			return nil, err
-		}
-		f.profiles = profiles.NewSet(known)
+	if err := f.load(); err != nil {
+		return nil, err
 	}
 	index, err := f.set.searcher(id, l, func() *searcher {
 		o := f.search
-		o.Lake, o.Secret = l, secret
+		o.Lake, o.Secret, o.Profiles = l, secret, f.definitions
 		return newSearcher(o, f.set.root.TempDir)
 	})
 	if err != nil {
@@ -156,6 +154,26 @@ func (f *FHIR) forget(id string) {
 func (f *FHIR) ProfilesChanged() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.profiles = nil
+	f.profiles, f.known = nil, nil
 	clear(f.served)
+}
+
+// load reads the profiles of the root, unless they are there. The caller holds mu.
+func (f *FHIR) load() error {
+	if f.profiles != nil {
+		return nil
+	}
+	known, err := profilestore.Load(f.set.root)
+	if err == nil {
+		f.profiles, f.known = profiles.NewSet(known), known
+	}
+	return err
+}
+
+// definitions gives the definitions of the root.
+func (f *FHIR) definitions() (*profile.Registry, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	err := f.load()
+	return f.known, err
 }

@@ -74,5 +74,7 @@ var hostile = [][2]string{
 	{"Patient", `_content=((((a)))) or not not b`},
 	{"Observation", `patient._content=a,b OR (c`},
 	{"", `_content=x`},
+	{"Observation", `code:in=';--|1,ValueSet/x&code:not-in=http://hl7.org/fhir/ValueSet/observation-status`},
+	{"Observation", `status:in=http://hl7.org/fhir/ValueSet/observation-status&code:below=';--|x`},
 	{"Patient", `createdAt=gt2020';--&_sort=createdAt,-organization`},
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/outcome"
+	"github.com/fhirlake/fhirlake/fhir/profile"
 	"github.com/fhirlake/fhirlake/fhir/search"
 	"github.com/fhirlake/fhirlake/pipeline"
 	"github.com/fhirlake/fhirlake/server/parameters"
@@ -31,6 +32,9 @@ type Options struct {
 	// Parameters gives the search parameters after all commits before the call; nil: those
 	// of R4.
 	Parameters func(ctx context.Context) (*parameters.Offered, error)
+	// Profiles gives the value sets and code systems that users added; nil for those of
+	// R4 alone.
+	Profiles func() (*profile.Registry, error)
 
 	TempDir string // for what does not fit memory; "" lets such a query fail
 	Memory  int64  // bytes of DuckDB; 0: 512 MiB

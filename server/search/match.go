@@ -66,6 +66,10 @@ func (p *planner) anyOf(values []query.Value, t search.Term, facet search.Facet)
 		case query.Reference:
 			e.column = "target"
 			p.reference(&e, v)
+		case query.ValueSet, query.Concept:
+			if err := p.coded(&e, v); err != nil {
+				return "", false, err
+			}
 		default:
 			return "", false, notIndexed("a value of this kind")
 		}

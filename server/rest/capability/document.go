@@ -48,6 +48,7 @@ var searching = []string{
 	"The parameters below, with the prefixes eq, ne, gt, lt, ge, le, sa, eb and ap, the modifiers that R4 gives their types, several values with commas, and escapes; chains of up to 16 hops (`subject:Patient.name=x`), `_has` in any depth, composites with `$`.",
 	"`_text` looks for whole words in the narrative, `_content` in every text and number of the resource, what it contains and what its attachments of text hold; case and accents do not count. Words side by side must all be there, `\"words in quotes\"` follow one another; AND, OR, NOT and parentheses. They are in no index: resources that the other criteria leave are read, so give such.",
 	"Active SearchParameter resources of the data store add parameters: at once where nothing is stored of their types, else once `POST $reindex` or `fhirlake reindex` has indexed what is there; until then a search by one is 400 and says so. `SearchParameter/$status` tells where each stands. One that cannot be had (no expression, one that does not compile, a code of R4) is refused with 422 at its element, unless validation is minimal; drafts, and those with the URL of one of R4's, are stored and do nothing.",
+	"`:in` and `:not-in` take a value set by its canonical URL or as `ValueSet/id`, `:below` and `:above` a code with its system: of the data store, else of the profiles that were added, else of R4. What cannot be expanded here (a filter on a code system that is not known with all of its codes) is 400, and says which.",
 	"A POST to `_search` takes a form, with the parameters of the URL.",
 	fmt.Sprintf("`_count` is at most %d, %d when it is not given; 0 asks for the total alone, as `_summary=count` does. `_sort` takes any number of parameters; references sort by Type/id, or by their URL. `_include` and `_revinclude` with `:iterate`; together they bring at most 5,000 resources to a page.", query.DefaultPageSize, search.DefaultCount),
 	"`total` is there with `_total=accurate` (`estimate` is the same), when the page is the last, and with `_summary=count`.",
@@ -72,7 +73,7 @@ var conditional = []string{
 
 // missing is what is not there.
 var missing = []string{
-	"of searches: `_filter`, `_query`, `_contained`; `:in`, `:not-in`, and `:above` and `:below` of codes, which need a terminology",
+	"of searches: `_filter`, `_query`, `_contained`; `:above` and `:below` of references",
 	"`$export`; changing the meta of a version that is not the current one",
 	"asynchronous requests but for batch and transaction: there Prefer: respond-async is ignored",
 	"XML",

@@ -29,7 +29,7 @@ type Found struct {
 var cases string
 
 // Cases gives the cases, for Store and for what is to be as right: of what is in them
-// near, createdAt, _text and _content need features.
+// near, createdAt, _text, _content and value sets need features.
 func Cases() ([]Case, error) {
 	var all []Case
 	for line := range strings.Lines(cases) {

@@ -18,7 +18,7 @@ func TestCases(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := query.Parser{Parameters: search.R4(), Features: query.Near | query.FirstStored | query.Narrative | query.Content}
+	p := query.Parser{Parameters: search.R4(), Features: query.Near | query.FirstStored | query.Narrative | query.Content | query.Terminology}
 	searches, found := 0, 0
 	for _, c := range cases {
 		t.Run(c.Section, func(t *testing.T) {

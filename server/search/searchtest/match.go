@@ -1,11 +1,11 @@
 package searchtest
 
 import (
-	"fmt"
 	"math"
 	"slices"
 	"strings"
 
+	"github.com/fhirlake/fhirlake/fhir/profile"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/fhir/search"
 	"github.com/fhirlake/fhirlake/server/search/query"
@@ -15,12 +15,6 @@ import (
 const anyPart = math.MaxUint32
 
 func (e evaluation) match(typ r4.TypeID, m query.Match) ([]bool, error) {
-	for _, v := range m.Values {
-		switch v.(type) {
-		case query.Concept, query.ValueSet:
-			return nil, fmt.Errorf("%w: %T", ErrNotEvaluated, v)
-		}
-	}
 	return e.each(typ, func(x *Resource) bool {
 		return slices.ContainsFunc(m.Values, func(v query.Value) bool {
 			if c, ok := v.(query.Composite); ok {
@@ -93,6 +87,15 @@ func (e evaluation) term(x *Resource, t search.Term, f search.Facet, part uint32
 	switch v := v.(type) {
 	case query.Token:
 		return slices.ContainsFunc(x.tokens, func(r search.Token) bool { return here(r.Row) && x.token(v, r) })
+	case query.Concept:
+		return slices.ContainsFunc(x.tokens, func(r search.Token) bool {
+			return here(r.Row) && x.text(r.System) == v.System && e.subsumes(v, x.text(r.Code))
+		})
+	case query.ValueSet:
+		set := e.definitions().ValueSet(e.urlOf(v))
+		return set != nil && slices.ContainsFunc(x.tokens, func(r search.Token) bool {
+			return here(r.Row) && !r.Code.Empty() && set.Contains([]byte(x.text(r.System)), []byte(x.text(r.Code))) != profile.NotIn
+		})
 	case query.String:
 		return slices.ContainsFunc(x.strings, func(r search.String) bool { return here(r.Row) && x.string(v, r) })
 	case query.Date:
