@@ -28,9 +28,13 @@ import (
 	"github.com/fhirlake/fhirlake/store/snapshot"
 )
 
-// runBytes is the size of a run: memory is a few of them for each worker, and a job of
-// 1 GB has some 60.
+// runBytes is the size of a part of a run: memory is a few of them for each worker, and a
+// job of 1 GB has some 60.
 const runBytes = 8 << 20
+
+// runParts is how many parts a run has. Making and removing ten files for each part took
+// a twentieth of an import, and DuckDB keeps memory for each file that it reads.
+const runParts = 16
 
 // Options says what to make.
 type Options struct {
@@ -48,7 +52,7 @@ type Options struct {
 	// the index is an addition to another one.
 	Groups  func(resourceType string) []string
 	Partial bool
-	// RunBytes is about the size of a run; 0: 8 MiB.
+	// RunBytes is about the size of a part of a run; 0: 8 MiB.
 	RunBytes int64
 }
 
@@ -59,7 +63,8 @@ type Sink struct {
 	result   *snapshot.SearchIndex
 
 	mu   sync.Mutex // the rest is used by tasks
-	open []*run
+	open []*run     // those that no task has
+	all  []*run
 	runs []*postings.Run
 	made int
 }
@@ -68,6 +73,7 @@ type Sink struct {
 type run struct {
 	rows   postings.Rows
 	hasher *postings.Hasher
+	file   *postings.RunWriter // nil before its first part
 }
 
 var _ pipeline.Sink = (*Sink)(nil)
@@ -149,26 +155,47 @@ func (s *Sink) borrow() (*run, error) {
 		return r, nil
 	}
 	h, err := postings.NewHasher(s.o.Secret)
-	return &run{hasher: h}, err
+	if err != nil {
+		return nil, err
+	}
+	r := &run{hasher: h}
+	s.all = append(s.all, r)
+	return r, nil
 }
 
-// spill writes a run to disk and empties it.
+// spill writes the rows of a run to disk, as a part of it, and empties them.
 func (s *Sink) spill(r *run) error {
-	s.mu.Lock()
-	s.made++
-	base := fmt.Sprintf("%s.run%d", s.path(), s.made)
-	s.mu.Unlock()
-	if err := os.MkdirAll(filepath.Dir(base), 0o755); err != nil {
-		return fmt.Errorf("write run of the search index: %w", err)
+	if r.file == nil {
+		s.mu.Lock()
+		s.made++
+		base := fmt.Sprintf("%s.run%d", s.path(), s.made)
+		s.mu.Unlock()
+		if err := os.MkdirAll(filepath.Dir(base), 0o755); err != nil {
+			return fmt.Errorf("write run of the search index: %w", err)
+		}
+		r.file = postings.NewRunWriter(base)
 	}
-	w, err := postings.WriteRun(base, &r.rows)
-	if err != nil {
+	if err := r.file.Add(&r.rows); err != nil {
 		return err
 	}
 	r.rows.Reset()
+	if r.file.Parts() < runParts {
+		return nil
+	}
+	return s.finish(r)
+}
+
+// finish ends the files of a run.
+func (s *Sink) finish(r *run) error {
+	w := r.file
+	r.file = nil
+	made, err := w.Close()
+	if err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.runs = append(s.runs, w)
+	s.runs = append(s.runs, made)
 	return nil
 }
 
@@ -183,15 +210,23 @@ func (s *Sink) path() string {
 // Commit writes what is still open, a few runs at most, and builds the index file.
 func (s *Sink) Commit(ctx context.Context) error {
 	var g errgroup.Group
-	for _, r := range s.open {
-		if len(r.rows.Resources) > 0 || r.rows.Len() > 0 {
-			g.Go(func() error { return s.spill(r) })
-		}
+	for _, r := range s.all {
+		g.Go(func() error {
+			if len(r.rows.Resources) > 0 || r.rows.Len() > 0 {
+				if err := s.spill(r); err != nil {
+					return err
+				}
+			}
+			if r.file == nil {
+				return nil
+			}
+			return s.finish(r)
+		})
 	}
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	s.open = nil // so that Build may have their memory
+	s.open, s.all = nil, nil // so that Build may have their memory
 	if len(s.segments) == 0 {
 		return nil
 	}
@@ -219,9 +254,15 @@ func (s *Sink) Commit(ctx context.Context) error {
 
 // Close removes the runs.
 func (s *Sink) Close() error {
+	for _, r := range s.all {
+		if r.file != nil {
+			r.file.Discard()
+			r.file = nil
+		}
+	}
 	for _, r := range s.runs {
 		r.Remove()
 	}
-	s.runs, s.open = nil, nil
+	s.runs, s.open, s.all = nil, nil, nil
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 type plainFile struct {
 	t      *Table
 	f      *os.File
-	buf    []byte // the row group at hand
+	buf    []byte // the row group at hand, in a buffer of the caller's
 	at     int64  // of buf in the file
 	rows   int64
 	groups []plainGroup
@@ -35,17 +35,20 @@ type plainColumn struct {
 
 const parquetMagic = "PAR1"
 
-// newPlainFile makes a file for rows of t; buf is a buffer to use.
-func newPlainFile(name string, t *Table, buf []byte) (*plainFile, error) {
+// newPlainFile makes a file for rows of t.
+func newPlainFile(name string, t *Table) (*plainFile, error) {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return nil, err
 	}
-	return &plainFile{t: t, f: f, buf: append(buf[:0], parquetMagic...)}, nil
+	p := &plainFile{t: t, f: f}
+	p.flush(append(p.buf, parquetMagic...))
+	return p, nil
 }
 
-// write appends rows from to to as a row group.
-func (p *plainFile) write(r *Rows, from, to int) {
+// write appends rows from to to as a row group, and gives back buf, which it uses.
+func (p *plainFile) write(buf []byte, r *Rows, from, to int) []byte {
+	p.buf = buf[:0]
 	g := plainGroup{rows: int64(to - from)}
 	for c := range p.t.Columns {
 		col := plainColumn{at: p.at + int64(len(p.buf))}
@@ -61,24 +64,23 @@ func (p *plainFile) write(r *Rows, from, to int) {
 	}
 	p.rows += g.rows
 	p.groups = append(p.groups, g)
-	p.flush()
+	buf, p.buf = p.buf, nil
+	p.flush(buf)
+	return buf
 }
 
-func (p *plainFile) flush() {
+func (p *plainFile) flush(b []byte) {
 	if p.err == nil {
-		_, p.err = p.f.Write(p.buf)
+		_, p.err = p.f.Write(b)
 	}
-	p.at += int64(len(p.buf))
-	p.buf = p.buf[:0]
+	p.at += int64(len(b))
 }
 
 // close writes the footer.
 func (p *plainFile) close() error {
-	from := len(p.buf)
-	p.buf = p.appendMetaData(p.buf)
-	p.buf = binary.LittleEndian.AppendUint32(p.buf, uint32(len(p.buf)-from))
-	p.buf = append(p.buf, parquetMagic...)
-	p.flush()
+	b := p.appendMetaData(nil)
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(b)))
+	p.flush(append(b, parquetMagic...))
 	if err := p.f.Close(); p.err == nil {
 		p.err = err
 	}

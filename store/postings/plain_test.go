@@ -90,6 +90,56 @@ func TestRunsAreParquet(t *testing.T) {
 	}
 }
 
+// A run of several parts has the rows of all of them; what is given up leaves no file.
+func TestRunsGrowByParts(t *testing.T) {
+	dir := t.TempDir()
+	w := postings.NewRunWriter(filepath.Join(dir, "run"))
+	var want []any
+	for _, n := range []int{3, 0, 20_000} {
+		rows := rowsOfAllTables(t, n)
+		if err := w.Add(rows); err != nil {
+			t.Fatal(err)
+		}
+		for i := range rows.Resources {
+			want = append(want, int64(rows.Resources[i].Key))
+		}
+	}
+	run, err := w.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := file.OpenParquetFile(run.Path("resource"), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []any
+	for g := range f.NumRowGroups() {
+		got = append(got, readColumn(t, f.RowGroup(g), 2)...)
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	if !slices.Equal(want, got) {
+		t.Errorf("%d keys read, %d written, or others", len(got), len(want))
+	}
+	counted := int64(0)
+	for _, n := range run.Groups["token"] {
+		counted += n
+	}
+	if w.Parts() != 3 || counted != 20_003 || run.Rows["token"] != counted {
+		t.Errorf("%d parts, %d tokens by group, %d in all; want 3 and 20003", w.Parts(), counted, run.Rows["token"])
+	}
+
+	given := postings.NewRunWriter(filepath.Join(dir, "given-up"))
+	if err := given.Add(rowsOfAllTables(t, 2)); err != nil {
+		t.Fatal(err)
+	}
+	given.Discard()
+	if left, err := filepath.Glob(filepath.Join(dir, "given-up*")); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
 func wantRange(t *testing.T, rg *file.RowGroupReader, c int, low, high int32) {
 	t.Helper()
 	chunk, err := rg.MetaData().ColumnChunk(c)

@@ -10,8 +10,8 @@ import (
 )
 
 // Run is a set of rows on disk, on its way into an index: a Parquet file for each table
-// that has rows, next to one another. Rows of values are sorted by their group, so that
-// who builds a part of the groups reads little else.
+// that has rows, next to one another. Rows of values lie by their group in each part, so
+// that who builds some of the groups skips most of the others.
 type Run struct {
 	base string
 	// Rows has the number of rows by table name, and Groups those of values by group.
@@ -34,6 +34,35 @@ const runGroup = 16 << 10
 
 // WriteRun writes rows to files whose names begin with base; it changes their order.
 func WriteRun(base string, r *Rows) (*Run, error) {
+	w := NewRunWriter(base)
+	if err := w.Add(r); err != nil {
+		w.Discard()
+		return nil, err
+	}
+	return w.Close()
+}
+
+// RunWriter writes a run part by part; in a part, not in the whole, rows are sorted by their
+// group. Who made it calls Close or Discard. It belongs to one goroutine at a time.
+type RunWriter struct {
+	run   *Run
+	files []*plainFile // by table; nil for one without rows yet
+	parts int
+}
+
+// NewRunWriter makes a writer of files whose names begin with base.
+func NewRunWriter(base string) *RunWriter {
+	return &RunWriter{
+		run:   &Run{base: base, Rows: map[string]int64{}, Groups: map[string]map[search.GroupID]int64{}},
+		files: make([]*plainFile, len(Tables)),
+	}
+}
+
+// Parts is how many parts were added.
+func (w *RunWriter) Parts() int { return w.parts }
+
+// Add writes rows as a part; it changes their order.
+func (w *RunWriter) Add(r *Rows) error {
 	byGroup(r.Tokens, func(x *Token) search.GroupID { return x.Group }, &r.order)
 	byGroup(r.Strings, func(x *String) search.GroupID { return x.Group }, &r.order)
 	byGroup(r.Dates, func(x *Date) search.GroupID { return x.Group }, &r.order)
@@ -41,22 +70,64 @@ func WriteRun(base string, r *Rows) (*Run, error) {
 	byGroup(r.Quantities, func(x *Quantity) search.GroupID { return x.Group }, &r.order)
 	byGroup(r.References, func(x *Reference) search.GroupID { return x.Group }, &r.order)
 	byGroup(r.URIs, func(x *URI) search.GroupID { return x.Group }, &r.order)
-	run := &Run{base: base, Rows: map[string]int64{}, Groups: map[string]map[search.GroupID]int64{}}
-	for _, t := range Tables {
+	w.parts++
+	for i, t := range Tables {
 		n := t.Rows(r)
 		if n == 0 {
 			continue
 		}
-		run.Rows[t.Name] = int64(n)
+		w.run.Rows[t.Name] += int64(n)
 		if t.Grouped {
-			run.Groups[t.Name] = t.groups(r, n)
+			if w.run.Groups[t.Name] == nil {
+				w.run.Groups[t.Name] = map[search.GroupID]int64{}
+			}
+			t.countGroups(w.run.Groups[t.Name], r, n)
 		}
-		if err := t.write(run.Path(t.Name), r, n); err != nil {
-			run.Remove()
-			return nil, fmt.Errorf("write run of the search index: %w", err)
+		if w.files[i] == nil {
+			f, err := newPlainFile(w.run.Path(t.Name), t)
+			if err != nil {
+				return fmt.Errorf("write run of the search index: %w", err)
+			}
+			w.files[i] = f
+		}
+		for from := 0; from < n; from += runGroup {
+			r.page = w.files[i].write(r.page, r, from, min(from+runGroup, n))
+		}
+		if err := w.files[i].err; err != nil {
+			return fmt.Errorf("write run of the search index: %w", err)
 		}
 	}
-	return run, nil
+	return nil
+}
+
+// Close ends the files. After an error nothing is left.
+func (w *RunWriter) Close() (*Run, error) {
+	var err error
+	for i, f := range w.files {
+		if f == nil {
+			continue
+		}
+		if e := f.close(); err == nil {
+			err = e
+		}
+		w.files[i] = nil
+	}
+	if err != nil {
+		w.run.Remove()
+		return nil, fmt.Errorf("write run of the search index: %w", err)
+	}
+	return w.run, nil
+}
+
+// Discard closes and removes the files.
+func (w *RunWriter) Discard() {
+	for i, f := range w.files {
+		if f != nil {
+			f.f.Close()
+			w.files[i] = nil
+		}
+	}
+	w.run.Remove()
 }
 
 // byGroup orders rows by their groups, those of one group in any order. It counts
@@ -94,27 +165,12 @@ func byGroup[T any](rows []T, group func(*T) search.GroupID, to *[]uint32) {
 	}
 }
 
-// groups counts the rows of each group; r is sorted by it.
-func (t *Table) groups(r *Rows, n int) map[search.GroupID]int64 {
-	groups := map[search.GroupID]int64{}
+// countGroups adds the rows of each group to groups; r is sorted by it.
+func (t *Table) countGroups(groups map[search.GroupID]int64, r *Rows, n int) {
 	for from, i := 0, 1; i <= n; i++ {
 		if g := t.integer[0](r, from); i == n || t.integer[0](r, i) != g {
-			groups[search.GroupID(g)] = int64(i - from)
+			groups[search.GroupID(g)] += int64(i - from)
 			from = i
 		}
 	}
-	return groups
-}
-
-func (t *Table) write(name string, r *Rows, n int) error {
-	f, err := newPlainFile(name, t, r.page)
-	if err != nil {
-		return err
-	}
-	for from := 0; from < n; from += runGroup {
-		f.write(r, from, min(from+runGroup, n))
-	}
-	err = f.close()
-	r.page = f.buf
-	return err
 }
