@@ -6,14 +6,17 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/fhirlake/fhirlake/fhir/r4"
+	"github.com/fhirlake/fhirlake/fhir/search"
 	"github.com/fhirlake/fhirlake/pipeline"
 	"github.com/fhirlake/fhirlake/sinks/ndjson"
 	"github.com/fhirlake/fhirlake/sinks/parquet"
 	lakesource "github.com/fhirlake/fhirlake/sources/lake"
+	"github.com/fhirlake/fhirlake/stages/index"
 	"github.com/fhirlake/fhirlake/stages/parse"
 	"github.com/fhirlake/fhirlake/stages/shred"
 	"github.com/fhirlake/fhirlake/store/blob"
@@ -59,6 +62,12 @@ type ExportOptions struct {
 	TempDir func() (dir string, remove func(), err error)
 
 	Types func(r4.TypeID) bool // nil: all
+	// OfPatients leaves only what is in the compartments of patients: of Patients, or of all when
+	// it is nil.
+	OfPatients bool
+	Patients   Patients
+	// Stages change records, or leave some of them, see leave; they are parsed when there are any.
+	Stages []pipeline.Stage
 	// Since and Until are bounds of meta.lastUpdated, Since included, Until not; zero is
 	// none.
 	Since, Until time.Time
@@ -161,6 +170,7 @@ func (e *export) name(t r4.TypeID, number int) string {
 
 func (e *export) run(ctx context.Context) error {
 	c := pipeline.Config{Workers: e.Workers, Memory: e.Memory, Monitor: e.Monitor, Lenient: true}
+	some := e.some()
 	if e.Format == ExportParquet {
 		dir, remove, err := e.TempDir()
 		if err != nil {
@@ -172,7 +182,8 @@ func (e *export) run(ctx context.Context) error {
 		c.Stages = []pipeline.Stage{parse.New(), shred.New()}
 		c.Sinks = []pipeline.Sink{parquet.New(b, parquet.Options{}), &columnFiles{e: e, dir: dir, builder: b}}
 	} else {
-		e.from.Packed = e.Format == ExportNDJSONZstd
+		e.from.Packed = e.Format == ExportNDJSONZstd && len(some) == 0
+		e.from.Records = len(some) > 0
 		how := map[ExportFormat]ndjson.Compression{ExportNDJSONGzip: ndjson.Gzip, ExportNDJSONZstd: ndjson.Zstd}[e.Format]
 		c.Sinks = []pipeline.Sink{ndjson.New(ndjson.Options{
 			Output: e.Output, Compression: how, FileBytes: e.FileBytes,
@@ -187,13 +198,28 @@ func (e *export) run(ctx context.Context) error {
 		return err
 	}
 	c.Source = src
-	c.Stages = append([]pipeline.Stage{src.Load()}, c.Stages...)
+	c.Stages = slices.Concat([]pipeline.Stage{src.Load()}, some, c.Stages)
 	e.res.Figures, err = pipeline.Run(ctx, c)
 	e.res.Bytes = e.res.Figures.Bytes
 	if n := e.res.Figures.Rejected; err == nil && n > 0 {
 		err = fmt.Errorf("%d stored resources cannot be read again; `fhirlake fsck` tells more", n)
 	}
 	return errors.Join(err, src.Release())
+}
+
+// some gives the stages that leave only a part of what the source gives; none when all of it is
+// wanted.
+func (e *export) some() (stages []pipeline.Stage) {
+	if e.OfPatients {
+		of := newOfPatients(e.Patients)
+		wanted := e.from.Types
+		e.from.Types = func(t r4.TypeID) bool { return of.types(t) && (wanted == nil || wanted(t)) }
+		stages = append(stages, parse.New(), index.New(search.R4()), of)
+	}
+	if len(e.Stages) > 0 {
+		stages = append(append(stages, parse.New()), e.Stages...) // again: texts have moved
+	}
+	return stages
 }
 
 func (e *export) wrote(f ExportFile) {
