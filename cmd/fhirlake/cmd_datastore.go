@@ -212,16 +212,21 @@ var deleteDatastoreWork = work[string, catalog.Properties]{
 		if err != nil {
 			return catalog.Properties{}, err
 		}
-		if l.sql != nil {
-			if err := l.sql.Forget(d.ID); err != nil {
-				return catalog.Properties{}, err
-			}
-		}
-		if d, err = l.stores.Delete(d.ID); err != nil {
+		if d, err = l.delete(d.ID); err != nil {
 			return catalog.Properties{}, err
 		}
 		return d.Properties, nil
 	},
+}
+
+// delete deletes a data store, also of a server that has it open.
+func (l *lake) delete(id string) (*catalog.DataStore, error) {
+	if l.sql != nil {
+		if err := l.sql.Forget(id); err != nil {
+			return nil, err
+		}
+	}
+	return l.stores.Delete(id)
 }
 
 func (g *globals) showDatastore(out io.Writer, d *catalog.Properties) error {

@@ -22,6 +22,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fhirlake/fhirlake/server/datastores"
+	"github.com/fhirlake/fhirlake/server/events"
 	"github.com/fhirlake/fhirlake/server/httpd"
 	"github.com/fhirlake/fhirlake/server/metrics"
 	"github.com/fhirlake/fhirlake/server/owner"
@@ -29,6 +30,7 @@ import (
 	"github.com/fhirlake/fhirlake/server/search"
 	"github.com/fhirlake/fhirlake/server/sql"
 	"github.com/fhirlake/fhirlake/server/sql/endpoint"
+	"github.com/fhirlake/fhirlake/store/blob"
 	"github.com/fhirlake/fhirlake/store/catalog"
 	"github.com/fhirlake/fhirlake/store/root"
 )
@@ -46,6 +48,7 @@ type serveFlags struct {
 	compactAge      time.Duration
 	perClient       int
 	sqlTimeout      time.Duration
+	jobs            jobFlags
 }
 
 func newServeCommand(g *globals) *cobra.Command {
@@ -54,7 +57,8 @@ func newServeCommand(g *globals) *cobra.Command {
 		Use:   "serve",
 		Short: "Own the root and serve it",
 		Long: `Serve owns the root and answers FHIR REST under /datastore/<id>/r4/, SQL by POST to
-/datastore/<id>/sql, health under /healthz and /readyz, and metrics under /metrics. Commands on the same root go on
+/datastore/<id>/sql, HealthLake's operations for its clients (the AWS command line and SDKs)
+by POST to /, health under /healthz and /readyz, and metrics under /metrics. Commands on the same root go on
 working: what must be done by the owner they send to the server.
 
 There is no authentication in this version, so serve listens on the loopback; any
@@ -65,10 +69,14 @@ It ends with SIGINT or SIGTERM, when the requests that it has accepted are answe
 a second signal ends it at once, and loses nothing that was acknowledged either.`,
 		Example: `  fhirlake serve
   fhirlake serve --listen 127.0.0.1:9000 --log json
+  fhirlake serve --bucket my-bucket=/data/my-bucket
   fhirlake serve --tls-cert server.pem --tls-key server.key`,
 		Args: exactly(0, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := f.check(); err != nil {
+				return err
+			}
+			if err := f.jobs.check(g.root); err != nil {
 				return err
 			}
 			return runServe(c, g, f)
@@ -86,6 +94,7 @@ a second signal ends it at once, and loses nothing that was acknowledged either.
 	fs.DurationVar(&f.compactAge, "compact-age", 10*time.Minute, "how long written resources stay in the delta store before they are folded into the snapshot; they go earlier when they are many; negative: only by the command compact")
 	fs.IntVar(&f.perClient, "requests-per-client", 0, "requests at work of one address at once, further ones get 429; 0: no limit. Behind a proxy all come from one address")
 	fs.DurationVar(&f.sqlTimeout, "sql-timeout", 10*time.Minute, "how long a query over HTTP may take, with the reading of its result")
+	f.jobs.register(c)
 	fs.DurationVar(&f.shutdown, "shutdown-timeout", 30*time.Second, "how long accepted requests may take after a signal to end")
 	return c
 }
@@ -177,19 +186,27 @@ func runServe(c *cobra.Command, g *globals, f *serveFlags) error {
 	if s.lake, err = openRootAt(g, true, s.baseURL()); err != nil {
 		return err
 	}
+	buckets := blob.FromEnvironment()
+	buckets.Folders = f.jobs.folders
+	s.lake.blobs = blob.New(buckets)
 	err = s.run(c.Context(), l, c.OutOrStdout(), g)
-	return errors.Join(err, s.lake.Close())
+	err = errors.Join(err, s.lake.Close())
+	if s.events != nil {
+		err = errors.Join(err, s.events.Close())
+	}
+	return err
 }
 
 // serving is a running server.
 type serving struct {
-	flags *serveFlags
-	log   *slog.Logger
-	local string // where programs of this machine reach it
-	token string // of commands
-	cert  *httpd.Certificate
-	lake  *lake
-	ready atomic.Pointer[error] // nil until the data stores were opened
+	flags  *serveFlags
+	log    *slog.Logger
+	local  string // where programs of this machine reach it
+	token  string // of commands
+	cert   *httpd.Certificate
+	lake   *lake
+	events *events.Log
+	ready  atomic.Pointer[error] // nil until the data stores were opened
 }
 
 // newLog makes the log of a server. Its lines have no patient data; see package httpd.
@@ -248,6 +265,12 @@ func (s *serving) run(ctx context.Context, l net.Listener, out io.Writer, g *glo
 	})
 	queries := endpoint.New(endpoint.Options{State: s.sqlState, Timeout: s.flags.sqlTimeout, Log: s.log})
 	front.Handle("/datastore/", queries.Before(interactions))
+	hook, err := s.startJobs()
+	if err != nil {
+		return err
+	}
+	front.Handle("/", s.controlPlane())
+	defer s.lake.jobs.Stop()
 	if err := s.announce(); err != nil {
 		return err
 	}
@@ -259,13 +282,17 @@ func (s *serving) run(ctx context.Context, l net.Listener, out io.Writer, g *glo
 	tasks.Go(func() { s.open(g.datastore) })
 	tasks.Go(func() { stopAtOnce(ctx, beside) })
 	tasks.Go(func() { s.lake.compactor.Run(beside) })
+	tasks.Go(func() { s.stopJobs(ctx, beside) })
+	if hook != nil {
+		tasks.Go(func() { hook.Run(beside) })
+	}
 	if s.cert != nil {
 		tasks.Go(func() { s.watchCertificate(beside) })
 	}
 	if s.flags.pprof != "" {
 		tasks.Go(func() { s.profile(beside) })
 	}
-	err := front.Serve(ctx, l)
+	err = front.Serve(ctx, l)
 	err = errors.Join(err, s.finish(interactions))
 	end()
 	tasks.Wait()

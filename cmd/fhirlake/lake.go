@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/fhirlake/fhirlake/server/datastores"
+	"github.com/fhirlake/fhirlake/server/jobs"
 	"github.com/fhirlake/fhirlake/server/metrics"
 	"github.com/fhirlake/fhirlake/server/sql"
 	"github.com/fhirlake/fhirlake/store/blob"
@@ -24,6 +25,7 @@ type lake struct {
 	profilesChanged func()
 	meters          *metrics.Metrics // of a server; nil for a command
 	sql             *sql.Set         // of a server; nil for a command
+	jobs            *jobs.Manager    // of a server; nil for a command
 	blobs           *blob.Client     // what is in buckets
 }
 

@@ -156,6 +156,10 @@ func served(l *lake, memory int64) map[string]owner.Operation {
 		removeProfilesWork.name:     removeProfilesWork.operation(l, memory),
 		sqlWork.name:                sqlWork.operation(l, memory),
 		exportWork.name:             exportWork.operation(l, memory),
+		listJobsWork.name:           listJobsWork.operation(l, memory),
+		describeJobWork.name:        describeJobWork.operation(l, memory),
+		jobFilesWork.name:           jobFilesWork.operation(l, memory),
+		cancelJobWork.name:          cancelJobWork.operation(l, memory),
 	}
 }
 

@@ -8,11 +8,9 @@ package bulk
 import (
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"time"
 
 	"github.com/fhirlake/fhirlake/pipeline"
@@ -53,6 +51,18 @@ type ImportOptions struct {
 	Blobs *blob.Client
 	// Web gives what an input that is a URL means; nil: no input is.
 	Web func(ctx context.Context, url string) ([]ndjson.Object, error)
+
+	// Job is the record of the job when the caller keeps it: Import sets in it what the
+	// job has come to. nil: Import makes a record and keeps it.
+	Job *catalog.Job
+	// Prepared is called before anything is published, when the progress in Job is that
+	// of the end and the report is written under temporary names; nil: nobody is. An error
+	// ends the import.
+	Prepared func(files []reject.FileCount) error
+	// Watch is a further sink, which sees what the others see; nil: none.
+	Watch pipeline.Sink
+	// Names is how the report calls the places of the job; zero: by their paths.
+	Names ReportNames
 
 	// Level says what every resource is checked for: but for StructureOnly, also the
 	// profiles that the root knows. At Minimal those that fail are stored, with their
@@ -111,10 +121,8 @@ func Import(ctx context.Context, o ImportOptions) (*ImportResult, error) {
 	if err != nil {
 		return nil, errors.Join(err, src.Close())
 	}
+	j.source = src
 	res, err := j.run(ctx, bundle.Unwrap(src))
-	if err == nil {
-		res.Files, res.Skipped = int64(src.Files()), src.Skipped()
-	}
 	if err := j.end(res, err); err != nil {
 		return nil, err
 	}
@@ -127,9 +135,9 @@ type importJob struct {
 	now   time.Time
 	job   catalog.Job
 	store *snapshot.Store
-	files []reject.FileCount
 	rows  rowsOf // of the search index
 
+	source *ndjson.Source
 	report *reject.Sink // nil until the pipeline is made
 }
 
@@ -150,6 +158,10 @@ func newImport(o ImportOptions) (*importJob, error) {
 		return nil, err
 	}
 	j := &importJob{ImportOptions: o, now: o.Now().UTC().Truncate(time.Millisecond), store: store}
+	if o.Job != nil {
+		j.job = *o.Job
+		return j, nil
+	}
 	id, err := o.Catalog.NewJobID()
 	if err != nil {
 		return nil, err
@@ -244,6 +256,9 @@ func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult
 		}
 		sinks = append(sinks, searched.sinks...)
 	}
+	if j.Watch != nil {
+		sinks = append(sinks, j.Watch)
+	}
 	closed = true // Run closes it
 	figures, err := pipeline.Run(ctx, pipeline.Config{
 		Source:  src,
@@ -258,8 +273,9 @@ func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult
 		return nil, err
 	}
 	settled := entries.Result()
-	j.files = j.report.Files()
 	res := &ImportResult{
+		Files:      int64(j.source.Files()),
+		Skipped:    j.source.Skipped(),
 		Bytes:      figures.Bytes,
 		Resources:  figures.Records,
 		Imported:   settled.Entries,
@@ -275,6 +291,9 @@ func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult
 
 		DecimalsOutOfRange: columns.DecimalsWithoutTwin(),
 	}
+	if err := j.prepared(res); err != nil {
+		return nil, err
+	}
 	if settled.Entries == 0 {
 		return res, nil
 	}
@@ -289,6 +308,28 @@ func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult
 	return res, nil
 }
 
+// prepared sets what the job comes to, and tells who waits for it.
+func (j *importJob) prepared(res *ImportResult) error {
+	j.job.Progress, j.job.WithIssues = j.progress(res), res.WithIssues
+	if j.Job == nil {
+		return nil
+	}
+	j.Job.Progress, j.Job.WithIssues = j.job.Progress, j.job.WithIssues
+	if j.Prepared == nil {
+		return nil
+	}
+	return j.Prepared(j.report.Files())
+}
+
+// put writes the job's record, or leaves that to the caller who keeps it.
+func (j *importJob) put() error {
+	if j.Job != nil {
+		j.Job.Snapshot = j.job.Snapshot
+		return nil
+	}
+	return j.Catalog.PutJob(&j.job)
+}
+
 // end records how the job ended, writes the report's manifest and removes what
 // nothing names any more.
 func (j *importJob) end(res *ImportResult, err error) error {
@@ -299,10 +340,9 @@ func (j *importJob) end(res *ImportResult, err error) error {
 			err = errors.Join(err, j.report.Discard())
 		}
 		_, sweepErr := j.store.Sweep()
-		return errors.Join(err, sweepErr, j.Catalog.PutJob(&j.job))
+		return errors.Join(err, sweepErr, j.put())
 	}
-	j.job.Status, j.job.Snapshot, j.job.Progress = catalog.JobCompleted, res.Snapshot, j.progress(res)
-	j.job.WithIssues = res.WithIssues
+	j.job.Status, j.job.Snapshot = catalog.JobCompleted, res.Snapshot
 	if res.Rejected > 0 {
 		j.job.Status = catalog.JobCompletedWithErrors
 	}
@@ -312,7 +352,7 @@ func (j *importJob) end(res *ImportResult, err error) error {
 		j.job.Message = reportErr.Error()
 	}
 	_, sweepErr := j.store.Sweep()
-	return errors.Join(reportErr, sweepErr, j.Catalog.PutJob(&j.job))
+	return errors.Join(reportErr, sweepErr, j.put())
 }
 
 // publishReport makes the report visible, its manifest last.
@@ -323,7 +363,7 @@ func (j *importJob) publishReport(res *ImportResult) error {
 	if err := j.report.Publish(); err != nil {
 		return err
 	}
-	return j.writeReportManifest(res)
+	return WriteReportManifest(j.Report, &j.job, j.names())
 }
 
 func (j *importJob) progress(res *ImportResult) *catalog.JobProgressReport {
@@ -334,7 +374,7 @@ func (j *importJob) progress(res *ImportResult) *catalog.JobProgressReport {
 		ImportedResources: res.Resources - res.Rejected,
 		RejectedResources: res.Rejected,
 	}
-	for _, f := range j.files {
+	for _, f := range j.report.Files() {
 		if f.Rejected > 0 {
 			p.FilesWithRejects++
 		}
@@ -346,64 +386,4 @@ func (j *importJob) progress(res *ImportResult) *catalog.JobProgressReport {
 		p.MegabytesPerSecond = float64(res.Bytes) / 1e6 / s
 	}
 	return p
-}
-
-// reportManifest is Manifest.json as HealthLake writes it.
-type reportManifest struct {
-	Input struct {
-		S3URI string `json:"s3Uri"`
-	} `json:"inputDataConfig"`
-	Output struct {
-		S3URI string `json:"s3Uri"`
-		KeyID string `json:"encryptionKeyID"`
-	} `json:"outputDataConfig"`
-	Success struct {
-		URI string `json:"successOutputS3Uri"`
-	} `json:"successOutput"`
-	Failure struct {
-		URI string `json:"failureOutputS3Uri"`
-	} `json:"failureOutput"`
-	WithIssues        *withIssues `json:"successWithSearchValidationFailuresOutput,omitempty"` // of a job that is lenient
-	ScannedFiles      int64       `json:"numberOfScannedFiles"`
-	ImportedFiles     int64       `json:"numberOfFilesImported"`
-	ScannedMB         float64     `json:"sizeOfScannedFilesInMB"`
-	ImportedMB        float64     `json:"sizeOfDataImportedSuccessfullyInMB"`
-	ScannedResources  int64       `json:"numberOfResourcesScanned"`
-	ImportedResources int64       `json:"numberOfResourcesImportedSuccessfully"`
-	CustomerErrors    int64       `json:"numberOfResourcesWithCustomerError"`
-	ServerErrors      int64       `json:"numberOfResourcesWithServerError"`
-}
-
-// withIssues is what HealthLake's manifest does not have: it has no entry for the
-// folder of the resources that were taken with errors.
-type withIssues struct {
-	URI       string `json:"successWithSearchValidationFailuresOutputS3Uri"`
-	Resources int64  `json:"numberOfResourcesImportedWithSearchValidationFailures"`
-}
-
-func (j *importJob) writeReportManifest(res *ImportResult) error {
-	p := j.job.Progress
-	m := reportManifest{
-		ScannedFiles:      p.ScannedFiles,
-		ImportedFiles:     p.ImportedFiles,
-		ScannedMB:         p.ScannedMB,
-		ImportedMB:        p.ScannedMB,
-		ScannedResources:  p.ScannedResources,
-		ImportedResources: p.ImportedResources,
-		CustomerErrors:    p.RejectedResources,
-	}
-	if len(j.Inputs) > 0 {
-		m.Input.S3URI = j.Inputs[0]
-	}
-	m.Output.S3URI = j.Report
-	m.Success.URI = filepath.Join(j.Report, reject.Success)
-	m.Failure.URI = filepath.Join(j.Report, reject.Failure)
-	if j.lenient() {
-		m.WithIssues = &withIssues{filepath.Join(j.Report, reject.WithIssues), res.WithIssues}
-	}
-	b, err := json.MarshalIndent(m, "", "  ")
-	if err != nil {
-		return fmt.Errorf("write report: %w", err)
-	}
-	return reject.WriteManifest(j.Report, append(b, '\n'))
 }

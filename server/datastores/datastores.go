@@ -28,12 +28,11 @@ type Set struct {
 	catalog *catalog.Catalog
 	options lake.Options // Secret is each data store's own
 
-	turn chan struct{} // holds one token: who has it runs the one job of the root
+	turns turns
 
-	mu      sync.RWMutex
-	open    map[string]*store // by id
-	working string            // id of the data store that the running job works in
-	closed  bool
+	mu     sync.RWMutex
+	open   map[string]*store // by id
+	closed bool
 }
 
 // store is a data store that is open, or that its first user opens.
@@ -48,10 +47,11 @@ type store struct {
 // New makes a set of a root that this process owns. Nothing is opened. The options are
 // for every lake; each gets its own Secret.
 func New(r *root.Root, c *catalog.Catalog, o lake.Options) *Set {
-	s := &Set{root: r, catalog: c, options: o, open: map[string]*store{}, turn: make(chan struct{}, 1)}
-	s.turn <- struct{}{}
-	return s
+	return &Set{root: r, catalog: c, options: o, open: map[string]*store{}, turns: turns{atOnce: 1}}
 }
+
+// SetJobsAtOnce says how many jobs may run at once; one is what a new set has.
+func (s *Set) SetJobsAtOnce(n int) { s.turns.set(n) }
 
 // Lake gives the open lake of a data store. The error is [catalog.ErrNotFound] when there
 // is none with this id, or it is deleted. The lake is the set's to close.
@@ -175,34 +175,12 @@ func (s *Set) Each(f func(id string, l *lake.Lake)) {
 	}
 }
 
-// BeginJob waits until no other job runs, and gives a func that ends this one. Jobs of a
-// root come one after another: each is made to use all cores and its share of memory,
-// and two of one data store would publish over each other. Waiting, when not nil, is
-// called when there is something to wait for.
+// BeginJob waits until a job may run in a data store, and gives a func that ends it. One job
+// of a root runs at a time, unless SetJobsAtOnce says more: each is made to use all cores and its
+// share of memory. Two of one data store never do. Waiting, when not nil, is called when
+// there is something to wait for.
 func (s *Set) BeginJob(ctx context.Context, id string, waiting func()) (end func(), err error) {
-	select {
-	case <-s.turn:
-	default:
-		if waiting != nil {
-			waiting()
-		}
-		select {
-		case <-s.turn:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-	s.setWorking(id)
-	return sync.OnceFunc(func() {
-		s.setWorking("")
-		s.turn <- struct{}{}
-	}), nil
-}
-
-func (s *Set) setWorking(id string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.working = id
+	return s.turns.take(ctx, id, waiting)
 }
 
 // Delete closes a data store and deletes it. Requests that are under way fail with
@@ -213,7 +191,7 @@ func (s *Set) Delete(id string) (*catalog.DataStore, error) {
 	if s.closed {
 		return nil, ErrClosed
 	}
-	if s.working == id {
+	if s.turns.works(id) {
 		return nil, fmt.Errorf("delete data store %q: %w", id, catalog.ErrBusy)
 	}
 	if st := s.open[id]; st != nil {

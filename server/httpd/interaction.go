@@ -70,6 +70,8 @@ func surface(path string) string {
 		return "health"
 	case path == "/metrics":
 		return "metrics"
+	case path == "/":
+		return "control"
 	case strings.HasPrefix(path, "/_owner/"):
 		return "owner"
 	}

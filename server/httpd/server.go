@@ -91,11 +91,12 @@ func New(o Options) *Server {
 	return s
 }
 
-// Handle adds the handler of a path, or of all below it when it ends in a slash. Paths
+// Handle adds the handler of a path, or of all below it when it ends in a slash and is not
+// the slash alone. Paths
 // go to handlers as they are: [http.ServeMux] would redirect those that are not clean,
 // which FHIR's clients do not expect.
 func (s *Server) Handle(path string, h http.Handler) {
-	if strings.HasSuffix(path, "/") {
+	if strings.HasSuffix(path, "/") && path != "/" {
 		s.below = append(s.below, subtree{path, h})
 		return
 	}

@@ -69,7 +69,24 @@ type Catalog struct {
 	o    Options
 	fs   disk.FS
 	mu   sync.Mutex // held while writing; readers see whole files without it
+
+	// The owner's: the state of every record, to tell what changes, and the jobs that
+	// requests with a token have made.
+	states  map[string]string
+	tokens  map[jobToken]string
+	watcher Watcher
 }
+
+// A Watcher is told of every change of state of a record, when it is durable. It is called
+// with the catalog locked: it must not call it, and returns soon.
+type Watcher interface {
+	DataStoreChanged(*DataStore)
+	// JobChanged is given the data store of the job, nil when its record is gone.
+	JobChanged(*Job, *DataStore)
+}
+
+// Watch has w told of changes from now on; the owner calls it before others use the catalog.
+func (c *Catalog) Watch(w Watcher) { c.watcher = w }
 
 // Open opens the catalog of a root. The owner's open puts right what a process
 // that died left behind: its jobs are shown as FAILED, begun deletions end.
@@ -83,7 +100,7 @@ func Open(r *root.Root, o Options) (*Catalog, error) {
 	o.Region = cmp.Or(o.Region, "us-east-1")
 	o.Account = cmp.Or(o.Account, "000000000000")
 	o.BaseURL = cmp.Or(strings.TrimRight(o.BaseURL, "/"), "http://127.0.0.1:8080")
-	c := &Catalog{root: r, o: o, fs: disk.OS{}}
+	c := &Catalog{root: r, o: o, fs: disk.OS{}, states: map[string]string{}, tokens: map[jobToken]string{}}
 	if !r.Exclusive() {
 		return c, nil
 	}
@@ -133,7 +150,9 @@ func (c *Catalog) recover() error {
 			if err := c.fs.Remove(c.file(datastores, d.ID)); err != nil {
 				return err
 			}
+			continue
 		}
+		c.states[d.ID] = d.Status
 	}
 	return c.recoverJobs(gone)
 }

@@ -279,8 +279,10 @@ func TestJobs(t *testing.T) {
 	if err := c.PutJob(&catalog.Job{}); !errors.Is(err, catalog.ErrInvalid) {
 		t.Errorf("a job without id: %v", err)
 	}
-	if j, err := c.JobByToken(catalog.Import, "token COMPLETED"); err != nil || j == nil || j.ID != done.ID {
-		t.Errorf("by token: %+v, %v", j, err)
+	again := &catalog.Job{Kind: catalog.Import, ClientToken: "token COMPLETED"}
+	again.DatastoreID = d.ID
+	if j, added, err := c.AddJob(again); err != nil || added || j.ID != done.ID {
+		t.Errorf("by token: %+v, %v, %v", j, added, err)
 	}
 
 	reader := open(t, dir, monday, root.Options{})
@@ -310,6 +312,121 @@ func TestJobs(t *testing.T) {
 	}
 	if other, err := next.Jobs(strings.Repeat("0", 32)); err != nil || len(other) != 0 {
 		t.Errorf("of another store: %v, %v", other, err)
+	}
+}
+
+// TestAddJob checks what makes a request to start a job the same one.
+func TestAddJob(t *testing.T) {
+	dir := t.TempDir()
+	c := open(t, dir, monday, owner)
+	a, err := c.CreateDataStore(named("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := c.CreateDataStore(named("b"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	add := func(c *fixture, kind catalog.JobKind, datastore, token string) (string, bool) {
+		t.Helper()
+		j := &catalog.Job{Kind: kind, ClientToken: token, Resumable: true}
+		j.DatastoreID = datastore
+		j, added, err := c.AddJob(j)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if j.Status != catalog.JobSubmitted || j.SubmitTime.IsZero() || !catalog.IsID(j.ID) {
+			t.Errorf("%+v", j)
+		}
+		return j.ID, added
+	}
+	first, added := add(c, catalog.Import, a.ID, "t")
+	if !added {
+		t.Error("the first is not new")
+	}
+	c.root.Close()
+	c = open(t, dir, monday, owner)
+	for _, tt := range []struct {
+		name, datastore, token string
+		kind                   catalog.JobKind
+		same                   bool
+	}{
+		{"after a restart", a.ID, "t", catalog.Import, true},
+		{"another token", a.ID, "u", catalog.Import, false},
+		{"without a token", a.ID, "", catalog.Import, false},
+		{"again without a token", a.ID, "", catalog.Import, false},
+		{"another kind", a.ID, "t", catalog.Export, false},
+		{"another data store", b.ID, "t", catalog.Import, false},
+	} {
+		if id, added := add(c, tt.kind, tt.datastore, tt.token); added == tt.same || (id == first) != tt.same {
+			t.Errorf("%s: job %s, added %v; the first is %s", tt.name, id, added, first)
+		}
+	}
+	if _, err := c.DeleteDataStore(b.ID); !errors.Is(err, catalog.ErrBusy) {
+		t.Errorf("a job waits: %v", err)
+	}
+	gone := &catalog.Job{Kind: catalog.Import}
+	gone.DatastoreID = strings.Repeat("0", 32)
+	if _, _, err := c.AddJob(gone); !errors.Is(err, catalog.ErrNotFound) {
+		t.Errorf("no such data store: %v", err)
+	}
+}
+
+func TestJobFiles(t *testing.T) {
+	c := open(t, t.TempDir(), monday, owner)
+	id := strings.Repeat("b", 32)
+	if files, err := c.JobFiles(id); err != nil || len(files) != 0 {
+		t.Errorf("of a job that has none: %v, %v", files, err)
+	}
+	want := []catalog.JobFile{{Name: "a.ndjson", Status: catalog.JobCompleted, Accepted: 2}, {Name: "b.ndjson", Status: catalog.JobCompletedWithErrors, Rejected: 1}}
+	if err := c.PutJobFiles(id, want); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := c.JobFiles(id); err != nil || cmp.Diff(want, got) != "" {
+		t.Errorf("%s, %v", cmp.Diff(want, got), err)
+	}
+	if _, err := c.JobFiles("../lock"); !errors.Is(err, catalog.ErrNotFound) {
+		t.Errorf("a path as id: %v", err)
+	}
+}
+
+// changes are what a watcher is told.
+type changes []string
+
+func (c *changes) DataStoreChanged(d *catalog.DataStore) { *c = append(*c, "store "+d.Status) }
+
+func (c *changes) JobChanged(j *catalog.Job, d *catalog.DataStore) {
+	*c = append(*c, "job "+j.Status+" in "+d.Name)
+}
+
+func TestWatch(t *testing.T) {
+	c := open(t, t.TempDir(), monday, owner)
+	var got changes
+	c.Watch(&got)
+	d, err := c.CreateDataStore(named("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.UpdateDataStore(d.ID, func(d *catalog.DataStore) error { d.Name = "b"; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	j := &catalog.Job{Kind: catalog.Import}
+	j.DatastoreID = d.ID
+	if j, _, err = c.AddJob(j); err != nil {
+		t.Fatal(err)
+	}
+	for _, status := range []string{catalog.JobInProgress, catalog.JobInProgress, catalog.JobCompleted} {
+		j.Status = status
+		if err := c.PutJob(j); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := c.DeleteDataStore(d.ID); err != nil {
+		t.Fatal(err)
+	}
+	want := changes{"store ACTIVE", "job SUBMITTED in b", "job IN_PROGRESS in b", "job COMPLETED in b", "store DELETING", "store DELETED"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("changes (-want +got):\n%s", d)
 	}
 }
 

@@ -97,12 +97,20 @@ func (c *Catalog) CreateDataStore(o Create) (*DataStore, error) {
 	return c.create(o)
 }
 
+// CheckName refuses what cannot be the name of a data store.
+func CheckName(name string) error {
+	if n := utf8.RuneCountInString(name); n > 256 || strings.TrimSpace(name) != name || IsID(name) {
+		return fmt.Errorf("%w: the name must have 1 to 256 characters, no space around it, and not the form of an id", ErrInvalid)
+	}
+	return nil
+}
+
 func (c *Catalog) create(o Create) (*DataStore, error) {
 	if !c.root.Exclusive() {
 		return nil, fmt.Errorf("create data store: %w", ErrReadOnly)
 	}
-	if n := utf8.RuneCountInString(o.Name); n > 256 || strings.TrimSpace(o.Name) != o.Name || IsID(o.Name) {
-		return nil, fmt.Errorf("create data store: %w: the name must have 1 to 256 characters, no space around it, and not the form of an id", ErrInvalid)
+	if err := CheckName(o.Name); err != nil {
+		return nil, fmt.Errorf("create data store: %w", err)
 	}
 	if o.TypeVersion != "" && o.TypeVersion != "R4" {
 		return nil, fmt.Errorf("create data store: %w: DatastoreTypeVersion %q; only R4 is there", ErrInvalid, o.TypeVersion)
@@ -115,7 +123,7 @@ func (c *Catalog) create(o Create) (*DataStore, error) {
 		return nil, err
 	}
 	for _, d := range all {
-		if o.ClientToken != "" && d.ClientToken == o.ClientToken {
+		if o.ClientToken != "" && d.ClientToken == o.ClientToken && !c.forgotten(d) {
 			return c.shown(d), nil
 		}
 	}
@@ -130,7 +138,20 @@ func (c *Catalog) create(o Create) (*DataStore, error) {
 	d.Status, d.TypeVersion, d.CreatedAt = StatusActive, "R4", At(c.o.Now())
 	d.ErrorCause = nil
 	d = c.shown(d)
-	return d, c.write(datastores, d.ID, d)
+	return d, c.putDataStore(d)
+}
+
+// putDataStore writes the record of a data store and tells the watcher. The caller holds mu.
+func (c *Catalog) putDataStore(d *DataStore) error {
+	if err := c.write(datastores, d.ID, d); err != nil {
+		return err
+	}
+	was := c.states[d.ID]
+	c.states[d.ID] = d.Status
+	if c.watcher != nil && was != d.Status {
+		c.watcher.DataStoreChanged(c.shown(d))
+	}
+	return nil
 }
 
 // shown sets what depends on where the data store is served, not on its record.
@@ -139,13 +160,21 @@ func (c *Catalog) shown(d *DataStore) *DataStore {
 	return d
 }
 
-// DataStore describes a data store by its id, deleted ones too.
+// DataStore describes a data store by its id, deleted ones too for seven days.
 func (c *Catalog) DataStore(id string) (*DataStore, error) {
 	d, err := read[DataStore](c, datastores, id)
+	if err == nil && c.forgotten(d) {
+		err = fmt.Errorf("data store %q: %w", id, ErrNotFound)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return c.shown(d), nil
+}
+
+// forgotten tells of a deleted data store that its time is over; the next owner purges it.
+func (c *Catalog) forgotten(d *DataStore) bool {
+	return d.Status == StatusDeleted && !d.DeletedAt.IsZero() && c.o.Now().Sub(d.DeletedAt.Time) > keepDeleted
 }
 
 // Find looks a data store up by name or id, among those not deleted.
@@ -209,8 +238,8 @@ func (c *Catalog) DataStores() ([]*DataStore, error) {
 	}
 	list := all[:0]
 	for _, d := range all {
-		if d.Status == StatusDeleted && c.o.Now().Sub(d.DeletedAt.Time) > keepDeleted {
-			continue // the next owner purges it
+		if c.forgotten(d) {
+			continue
 		}
 		list = append(list, c.shown(d))
 	}
@@ -234,7 +263,7 @@ func (c *Catalog) UpdateDataStore(id string, change func(*DataStore) error) (*Da
 	if err := d.Retention.check(); err != nil {
 		return nil, fmt.Errorf("update data store: %w", err)
 	}
-	return d, c.write(datastores, id, d)
+	return d, c.putDataStore(d)
 }
 
 func (c *Catalog) live(id string) (*DataStore, error) {
@@ -270,7 +299,7 @@ func (c *Catalog) DeleteDataStore(id string) (*DataStore, error) {
 		}
 	}
 	d.Status, d.DeletedAt = StatusDeleting, At(c.o.Now())
-	if err := c.write(datastores, id, d); err != nil {
+	if err := c.putDataStore(d); err != nil {
 		return nil, err
 	}
 	return d, c.finishDelete(d)
@@ -281,5 +310,5 @@ func (c *Catalog) finishDelete(d *DataStore) error {
 		return fmt.Errorf("delete data store %q: %w", d.ID, err)
 	}
 	d.Status = StatusDeleted
-	return c.write(datastores, d.ID, d)
+	return c.putDataStore(d)
 }

@@ -1,10 +1,17 @@
 package catalog
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"time"
 
+	"github.com/fhirlake/fhirlake/store/disk"
 	"github.com/fhirlake/fhirlake/store/snapshot"
 )
 
@@ -13,8 +20,9 @@ type JobKind string
 
 // The kinds of jobs.
 const (
-	Import JobKind = "import"
-	Export JobKind = "export"
+	Import  JobKind = "import"
+	Export  JobKind = "export"
+	Preload JobKind = "preload" // fills a new data store with generated resources
 )
 
 // The states of a job.
@@ -71,9 +79,19 @@ type Job struct {
 	WithIssues  int64    `json:"withIssues,omitempty"` // resources that were accepted although they have errors
 	ClientToken string   `json:"clientToken,omitempty"`
 	// Resumable says that a server goes on with this job after a crash, so the
-	// next owner leaves its state alone.
+	// next owner leaves its state alone. When the job has published, the next owner sets
+	// Snapshot, and what is left to do is its report.
 	Resumable bool `json:"resumable,omitempty"`
 }
+
+// jobToken is what makes a request to start a job repeatable.
+type jobToken struct {
+	kind      JobKind
+	datastore string
+	token     string
+}
+
+func (j *Job) token() jobToken { return jobToken{j.Kind, j.DatastoreID, j.ClientToken} }
 
 // Ended tells whether the job's state is a last one.
 func (j *Job) Ended() bool {
@@ -86,12 +104,57 @@ func (j *Job) Ended() bool {
 
 // PutJob writes a job's record, new or changed.
 func (c *Catalog) PutJob(j *Job) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.putJob(j)
+}
+
+func (c *Catalog) putJob(j *Job) error {
 	if !IsID(j.ID) || !IsID(j.DatastoreID) {
 		return fmt.Errorf("write job %q: %w: ids of job and data store are 32 hexadecimal digits", j.ID, ErrInvalid)
 	}
+	if err := c.write(jobs, j.ID, j); err != nil {
+		return err
+	}
+	c.known(j)
+	return nil
+}
+
+// known keeps what the owner must know of a job, and tells the watcher of a new state.
+func (c *Catalog) known(j *Job) {
+	was := c.states[j.ID]
+	c.states[j.ID] = j.Status
+	if j.ClientToken != "" {
+		c.tokens[j.token()] = j.ID
+	}
+	if c.watcher != nil && was != j.Status {
+		d, err := c.DataStore(j.DatastoreID)
+		if err != nil {
+			d = nil
+		}
+		c.watcher.JobChanged(j, d)
+	}
+}
+
+// AddJob makes the record of a job that is to run, with a new id and the present time. A
+// request that says the token of an earlier one, of the same kind and for the same data
+// store, gets that one's job, and added is false. The error is [ErrNotFound] when the data store
+// is not there or deleted.
+func (c *Catalog) AddJob(j *Job) (_ *Job, added bool, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.write(jobs, j.ID, j)
+	if _, err := c.live(j.DatastoreID); err != nil {
+		return nil, false, err
+	}
+	if id, ok := c.tokens[j.token()]; ok && j.ClientToken != "" {
+		earlier, err := c.Job(id)
+		return earlier, false, err
+	}
+	if j.ID, err = c.random(16); err != nil {
+		return nil, false, err
+	}
+	j.Status, j.SubmitTime = JobSubmitted, At(c.o.Now())
+	return j, true, c.putJob(j)
 }
 
 // Job describes a job by its id.
@@ -113,23 +176,67 @@ func (c *Catalog) Jobs(datastoreID string) ([]*Job, error) {
 	return list, nil
 }
 
-// JobByToken finds the job that a client's earlier, equal request made; nil
-// when there is none.
-func (c *Catalog) JobByToken(kind JobKind, token string) (*Job, error) {
-	all, err := c.Jobs("")
-	if err != nil || token == "" {
-		return nil, err
-	}
-	for _, j := range all {
-		if j.Kind == kind && j.ClientToken == token {
-			return j, nil
-		}
-	}
-	return nil, nil
+// JobFile is what a job has made of one of its inputs.
+type JobFile struct {
+	Name     string `json:"name"`
+	Status   string `json:"status"` // COMPLETED or COMPLETED_WITH_ERRORS; IN_PROGRESS while the job runs
+	Accepted int64  `json:"accepted"`
+	Rejected int64  `json:"rejected"`
 }
 
-// recoverJobs ends the jobs of processes that died and forgets those of data
-// stores that were purged.
+// PutJobFiles writes what a job has made of its inputs, one line each.
+func (c *Catalog) PutJobFiles(id string, files []JobFile) error {
+	if !IsID(id) {
+		return fmt.Errorf("write files of job %q: %w: no id", id, ErrInvalid)
+	}
+	if !c.root.Exclusive() {
+		return fmt.Errorf("write files of job %s: %w", id, ErrReadOnly)
+	}
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	for i := range files {
+		if err := e.Encode(&files[i]); err != nil {
+			return fmt.Errorf("write files of job %s: %w", id, err)
+		}
+	}
+	if err := errors.Join(c.fs.MkdirAll(c.root.JobDir(id)), disk.Replace(c.fs, c.jobFiles(id), text.Bytes())); err != nil {
+		return fmt.Errorf("write files of job %s: %w", id, err)
+	}
+	return nil
+}
+
+func (c *Catalog) jobFiles(id string) string {
+	return filepath.Join(c.root.JobDir(id), "files.ndjson")
+}
+
+// JobFiles lists what a job has made of its inputs; nothing before it ends.
+func (c *Catalog) JobFiles(id string) ([]JobFile, error) {
+	if !IsID(id) {
+		return nil, fmt.Errorf("job %q: %w", id, ErrNotFound)
+	}
+	text, err := os.ReadFile(c.jobFiles(id))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read files of job: %w", err)
+	}
+	var files []JobFile
+	for d := json.NewDecoder(bytes.NewReader(text)); ; {
+		var f JobFile
+		err := d.Decode(&f)
+		if errors.Is(err, io.EOF) {
+			return files, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read files of job %s: %w", id, err)
+		}
+		files = append(files, f)
+	}
+}
+
+// recoverJobs ends the jobs of processes that died, notes which of those that a server goes
+// on with have published, and forgets those of data stores that were purged.
 func (c *Catalog) recoverJobs(gone map[string]bool) error {
 	all, err := c.Jobs("")
 	if err != nil {
@@ -138,24 +245,38 @@ func (c *Catalog) recoverJobs(gone map[string]bool) error {
 	for _, j := range all {
 		switch {
 		case gone[j.DatastoreID]:
-			if err := c.fs.Remove(c.file(jobs, j.ID)); err != nil {
+			if err := errors.Join(os.RemoveAll(c.root.JobDir(j.ID)), c.fs.Remove(c.file(jobs, j.ID))); err != nil {
 				return err
 			}
-		case !j.Ended() && !j.Resumable:
-			j.EndTime = At(c.o.Now())
-			if n := c.published(j); n > 0 {
-				j.Status, j.Snapshot = JobCompleted, n
-				j.Message = "the process that ran this job ended right after publication; its counts are lost"
-			} else {
-				j.Status = JobFailed
-				j.Message = "the process that ran this job ended before the job did; nothing of it was published, run it again"
+			continue
+		case j.Ended():
+		case j.Resumable:
+			if n := c.published(j); n > 0 && j.Snapshot == 0 {
+				j.Snapshot = n
+				err = c.write(jobs, j.ID, j)
 			}
-			if err := c.write(jobs, j.ID, j); err != nil {
-				return err
-			}
+		default:
+			c.endDead(j)
+			err = c.write(jobs, j.ID, j)
 		}
+		if err != nil {
+			return err
+		}
+		c.known(j)
 	}
 	return nil
+}
+
+// endDead ends a job that nobody goes on with.
+func (c *Catalog) endDead(j *Job) {
+	j.EndTime = At(c.o.Now())
+	if n := c.published(j); n > 0 {
+		j.Status, j.Snapshot = JobCompleted, n
+		j.Message = "the process that ran this job ended right after publication; its counts are lost"
+		return
+	}
+	j.Status = JobFailed
+	j.Message = "the process that ran this job ended before the job did; nothing of it was published, run it again"
 }
 
 // published gives the number of the manifest that a job published before it could

@@ -159,6 +159,12 @@ func (r *Root) ProfilesDir() string { return filepath.Join(r.dir, "profiles") }
 // TerminologyDir is explained at [Root.ProfilesDir].
 func (r *Root) TerminologyDir() string { return filepath.Join(r.dir, "terminology") }
 
+// JobDir is the folder of what a job keeps beside its record; it may not exist.
+func (r *Root) JobDir(id string) string { return filepath.Join(r.dir, "jobs", id) }
+
+// EventsDir is the folder of the event log.
+func (r *Root) EventsDir() string { return filepath.Join(r.dir, "events") }
+
 func (r *Root) datastores() string { return filepath.Join(r.dir, "datastores") }
 func (r *Root) tmp() string        { return filepath.Join(r.dir, "tmp") }
 
