@@ -74,7 +74,6 @@ type office struct {
 	catalog *catalog.Catalog
 	states  *states
 	kind    told
-	turns   chan bool
 }
 
 func open(t *testing.T, dir string, atOnce int) *office {
