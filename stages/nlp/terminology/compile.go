@@ -1,0 +1,238 @@
+package terminology
+
+import (
+	"cmp"
+	_ "embed"
+	"slices"
+	"strings"
+
+	"github.com/fhirlake/fhirlake/stages/nlp/phrase"
+	"github.com/fhirlake/fhirlake/stages/nlp/token"
+)
+
+// maxWords is how long a term may be: longer ones are definitions, and are not
+// found in running text.
+const maxWords = 16
+
+//go:embed everyday.txt
+var everydayText string
+
+// everyday are words that mean something else in running text than in a
+// terminology which has them as terms.
+var everyday = hashes(everydayText)
+
+//go:embed alias.txt
+var aliasText string
+
+// alias are words that are compared as another one.
+var alias = func() map[uint64]uint64 {
+	m := map[uint64]uint64{}
+	for line := range strings.Lines(aliasText) {
+		f := strings.Fields(line)
+		if len(f) == 0 || f[0] == "#" {
+			continue
+		}
+		to, _ := token.HashOf(f[0])
+		for _, from := range f[1:] {
+			h, _ := token.HashOf(from)
+			m[h] = to
+		}
+	}
+	return m
+}()
+
+func hashes(text string) map[uint64]bool {
+	m := map[uint64]bool{}
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		for _, w := range strings.Fields(line) {
+			if h, ok := token.HashOf(w); ok {
+				m[h] = true
+			}
+		}
+	}
+	return m
+}
+
+// Everyday tells whether a word, by its hash, is one of daily speech.
+func Everyday(hash uint64) bool { return everyday[hash] }
+
+// An entry is gathered from all terms with the same words.
+type entry struct {
+	first int // the term that gives category, type and kind
+	exact bool
+	refs  []uint32
+}
+
+// Compile makes an index of terms. Where several have the same words, the first
+// one gives category and type, and all of the same category their concepts.
+// Equal terms in the same order give the same index.
+func Compile(terms []Term) *Index {
+	c := compiler{
+		byWords:  make(map[string]uint32, len(terms)),
+		concepts: make(map[conceptKey]uint32, len(terms)/2),
+	}
+	for i := range terms {
+		c.add(terms, i)
+	}
+	x := &Index{}
+	phrases := make([]phrase.Phrase, len(c.entries))
+	for i := range c.entries {
+		e := &c.entries[i]
+		phrases[i] = phrase.Phrase{Words: c.words[c.spans[i]:c.spans[i+1]], Value: uint32(i) + 1}
+		t := &terms[e.first]
+		flags := uint32(0)
+		if e.exact {
+			flags = flagExact
+		}
+		x.info = append(x.info, uint32(t.Category)|uint32(t.Type)<<8|uint32(t.Kind)<<16|flags<<24)
+		x.refFirst = append(x.refFirst, uint32(len(x.refs)))
+		x.refs = append(x.refs, c.best(e.refs)...)
+	}
+	x.refFirst = append(x.refFirst, uint32(len(x.refs)))
+	x.set = *phrase.Build(phrases, alias)
+	for _, k := range c.list {
+		x.systems = append(x.systems, uint32(k.system))
+		x.text = append(x.text, uint32(len(x.blob)))
+		x.blob = append(x.blob, k.code...)
+		x.text = append(x.text, uint32(len(x.blob)))
+		x.blob = append(x.blob, k.description...)
+	}
+	x.text = append(x.text, uint32(len(x.blob)))
+	x.version = x.fingerprint()
+	return x
+}
+
+type conceptKey struct {
+	system System
+	code   string
+}
+
+type concept struct {
+	conceptKey
+	description string
+	own         bool // the description is the system's own
+}
+
+type compiler struct {
+	byWords  map[string]uint32 // number of an entry, from 0, by its words
+	entries  []entry
+	words    []uint64
+	spans    []int
+	concepts map[conceptKey]uint32
+	list     []concept
+	tokens   []token.Token
+	text     []byte
+	key      []byte
+}
+
+func (c *compiler) add(terms []Term, i int) {
+	t := &terms[i]
+	if len(c.spans) == 0 {
+		c.spans = append(c.spans, 0)
+	}
+	c.text = append(c.text[:0], t.Text...)
+	c.tokens = token.Append(c.tokens[:0], c.text)
+	at := len(c.words)
+	c.words = phrase.Words(c.words, c.tokens)
+	words := c.words[at:]
+	for k, w := range words {
+		if to, ok := alias[w]; ok {
+			words[k] = to
+		}
+	}
+	if !findable(t, c.tokens, words) {
+		c.words = c.words[:at]
+		return
+	}
+	c.key = c.key[:0]
+	for _, w := range words {
+		c.key = append(c.key, byte(w), byte(w>>8), byte(w>>16), byte(w>>24), byte(w>>32), byte(w>>40), byte(w>>48), byte(w>>56))
+	}
+	n, known := c.byWords[string(c.key)]
+	if known {
+		c.words = c.words[:at]
+		e := &c.entries[n]
+		e.exact = e.exact && exact(t, c.tokens)
+		if terms[e.first].Category != t.Category {
+			return
+		}
+	} else {
+		n = uint32(len(c.entries))
+		c.byWords[string(c.key)] = n
+		c.entries = append(c.entries, entry{first: i, exact: exact(t, c.tokens)})
+		c.spans = append(c.spans, len(c.words))
+	}
+	if t.Code != "" {
+		e := &c.entries[n]
+		e.refs = append(e.refs, c.concept(t)|uint32(t.Rank)<<24)
+	}
+}
+
+// findable tells whether a term is worth looking for.
+func findable(t *Term, tokens []token.Token, words []uint64) bool {
+	if len(words) == 0 || len(words) > maxWords || tokens[0].Kind == token.Punct || tokens[0].Flags.Has(token.Skip) {
+		return false
+	}
+	letters := 0
+	for _, k := range tokens {
+		if k.Kind == token.Word {
+			letters += int(k.End - k.Begin)
+		}
+	}
+	if letters < 2 {
+		return false
+	}
+	return len(words) > 1 || t.Reviewed || letters > 2 && !everyday[words[0]]
+}
+
+// exact tells whether a term is only itself in capitals: a short form that is
+// said to be one, and that is short or a word of daily speech otherwise.
+func exact(t *Term, tokens []token.Token) bool {
+	if !t.Exact || len(tokens) != 1 || !tokens[0].Flags.Has(token.Upper) {
+		return false
+	}
+	return tokens[0].End-tokens[0].Begin < 3 || everyday[tokens[0].Hash]
+}
+
+func (c *compiler) concept(t *Term) uint32 {
+	k := conceptKey{t.System, t.Code}
+	n, ok := c.concepts[k]
+	if !ok {
+		n = uint32(len(c.list))
+		c.concepts[k] = n
+		c.list = append(c.list, concept{conceptKey: k, description: t.Text})
+	}
+	if t.Preferred != "" && !c.list[n].own {
+		c.list[n].description, c.list[n].own = t.Preferred, true
+	}
+	return n & 0xFFFFFF
+}
+
+// best orders the concepts of an entry and keeps the best of each system.
+func (c *compiler) best(refs []uint32) []uint32 {
+	slices.SortStableFunc(refs, func(a, b uint32) int {
+		x, y := &c.list[a&0xFFFFFF], &c.list[b&0xFFFFFF]
+		return cmp.Or(
+			cmp.Compare(x.system, y.system), cmp.Compare(a&0xFFFFFF, b&0xFFFFFF), cmp.Compare(a, b))
+	})
+	refs = slices.CompactFunc(refs, func(a, b uint32) bool { return a&0xFFFFFF == b&0xFFFFFF })
+	slices.SortStableFunc(refs, func(a, b uint32) int {
+		x, y := &c.list[a&0xFFFFFF], &c.list[b&0xFFFFFF]
+		return cmp.Or(cmp.Compare(x.system, y.system), cmp.Compare(a>>24, b>>24), cmp.Compare(x.code, y.code))
+	})
+	kept := refs[:0]
+	n := 0
+	for i, r := range refs {
+		if i > 0 && c.list[r&0xFFFFFF].system != c.list[refs[i-1]&0xFFFFFF].system {
+			n = 0
+		}
+		if n++; n <= perSystem {
+			kept = append(kept, r)
+		}
+	}
+	return kept
+}
+
