@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -586,4 +587,43 @@ func (p *plane) post(operation, body string) (int, string) {
 		p.t.Fatal(err)
 	}
 	return resp.StatusCode, string(text)
+}
+
+// TestAWSCommandLine runs the command line of AWS, where it is installed.
+func TestAWSCommandLine(t *testing.T) {
+	bin := "/usr/bin/aws" // of Debian's package awscli
+	if _, err := os.Stat(bin); err != nil {
+		t.Skip("the command line of AWS is not installed: apt-get install awscli")
+	}
+	if testing.Short() {
+		t.Skip("each command of it takes a second")
+	}
+	p := newPlane(t)
+	run := func(want string, args ...string) map[string]any {
+		t.Helper()
+		cmd := exec.Command(bin, append([]string{"healthlake", "--endpoint-url", p.url, "--region", "us-east-1", "--output", "json"}, args...)...)
+		cmd.Env = []string{"AWS_ACCESS_KEY_ID=k", "AWS_SECRET_ACCESS_KEY=s", "HOME=" + t.TempDir(), "PATH=/usr/bin:/bin", "AWS_MAX_ATTEMPTS=1"}
+		out, err := cmd.CombinedOutput()
+		if (err == nil) != (want == "") || !strings.Contains(string(out), want) {
+			t.Fatalf("%v: %v\n%s", args, err, out)
+		}
+		var v map[string]any
+		if want == "" && json.Unmarshal(out, &v) != nil {
+			t.Fatalf("%v: no JSON:\n%s", args, out)
+		}
+		return v
+	}
+	p.write("Patient.ndjson", `{"resourceType":"Patient","id":"pat-1"}`+"\n")
+	store := run("", "create-fhir-datastore", "--datastore-type-version", "R4", "--datastore-name", "cli")["DatastoreId"].(string)
+	job := run("", "start-fhir-import-job", "--datastore-id", store, "--input-data-config", "S3Uri=s3://input/",
+		"--job-output-data-config", "S3Configuration={S3Uri=s3://output/,KmsKeyId=none}", "--data-access-role-arn", role)["JobId"].(string)
+	p.jobs.Wait(t.Context(), job)
+	j := run("", "describe-fhir-import-job", "--datastore-id", store, "--job-id", job)["ImportJobProperties"].(map[string]any)
+	if j["JobStatus"] != "COMPLETED" || j["JobId"] != job { // version 2.9 knows no progress report
+		t.Errorf("%v", j)
+	}
+	run("ResourceNotFoundException", "describe-fhir-datastore", "--datastore-id", strings.Repeat("0", 32))
+	if d := run("", "delete-fhir-datastore", "--datastore-id", store); d["DatastoreStatus"] != "DELETED" {
+		t.Errorf("%v", d)
+	}
 }
