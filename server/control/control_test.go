@@ -26,6 +26,7 @@ import (
 	"github.com/fhirlake/fhirlake/server/datastores"
 	"github.com/fhirlake/fhirlake/server/jobs"
 	"github.com/fhirlake/fhirlake/store/blob"
+	"github.com/fhirlake/fhirlake/store/blob/blobtest"
 	"github.com/fhirlake/fhirlake/store/catalog"
 	"github.com/fhirlake/fhirlake/store/lake"
 	"github.com/fhirlake/fhirlake/store/root"
@@ -42,6 +43,7 @@ type plane struct {
 	stores  *datastores.Set
 	jobs    *jobs.Manager
 	in, out string
+	blobs   blob.Options // where buckets are
 	close   func()
 }
 
@@ -60,6 +62,7 @@ func newPlane(t *testing.T) *plane {
 	if err := errors.Join(os.Mkdir(p.in, 0o755), os.Mkdir(p.out, 0o755)); err != nil {
 		t.Fatal(err)
 	}
+	p.blobs.Folders = map[string]string{"input": p.in, "output": p.out}
 	p.open(filepath.Join(dir, "root"))
 	return p
 }
@@ -76,7 +79,7 @@ func (p *plane) open(dir string) {
 		p.t.Fatal(err)
 	}
 	p.root, p.catalog, p.stores = r, c, datastores.New(r, c, lake.Options{})
-	e := &jobs.Engine{Root: r, Catalog: c, Lake: p.stores.Lake, Blobs: blob.New(blob.Options{Folders: map[string]string{"input": p.in, "output": p.out}})}
+	e := &jobs.Engine{Root: r, Catalog: c, Lake: p.stores.Lake, Blobs: blob.New(p.blobs)}
 	p.jobs = jobs.New(jobs.Options{Catalog: c, Turn: p.stores.BeginJob, Kinds: map[catalog.JobKind]jobs.Kind{
 		catalog.Import: jobs.Imports{Engine: e}, catalog.Export: jobs.Exports{Engine: e}, catalog.Preload: jobs.Preloads{Engine: e, Generator: one{}},
 	}})
@@ -409,6 +412,37 @@ func TestImportThatFails(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(p.root.JobDir(*job.JobId), "report", "Manifest.json")); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestJobsOverS3 has buckets of a real S3 server.
+func TestJobsOverS3(t *testing.T) {
+	s := blobtest.Serve(t, "some-in", "some-out")
+	p := newPlane(t)
+	dir := p.root.Dir()
+	p.close()
+	p.blobs = blobtest.Options(s.URL)
+	p.open(dir)
+	s.Put(t, "some-in", "day 1/Patient.ndjson", []byte(`{"resourceType":"Patient","id":"pat-1"}`+"\n"+`{"resourceType":"Patient"}`+"\n"))
+	store := p.create("a")
+	in := importOf(store, "s3://some-in/day 1/")
+	in.JobOutputDataConfig = &types.OutputDataConfigMemberS3Configuration{Value: types.S3Configuration{S3Uri: aws.String("s3://some-out/r"), KmsKeyId: aws.String("")}}
+	job, err := p.StartFHIRImportJob(t.Context(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := p.ended(store, *job.JobId)
+	if j.JobStatus != types.JobStatusCompletedWithErrors || j.Message != nil {
+		t.Fatalf("%s %q", j.JobStatus, aws.ToString(j.Message))
+	}
+	folder := "r/" + store + "-FHIR_IMPORT-" + *job.JobId + "/"
+	for name, want := range map[string]string{"Manifest.json": `"numberOfResourcesScanned": 2`, "manifest.json": `s3://some-in/day 1/`, "SUCCESS/Patient.ndjson": `"pat-1"`, "FAILURE/Patient.ndjson": `"lineId":2`} {
+		if text := s.Get(t, "some-out", folder+name); !strings.Contains(string(text), want) {
+			t.Errorf("%s has no %s:\n%s", name, want, text)
+		}
+	}
+	if j := p.ended(store, p.start(store, "s3://no-such-bucket/x")); j.JobStatus != types.JobStatusFailed || !strings.Contains(aws.ToString(j.Message), "no such bucket") {
+		t.Errorf("%s %q", j.JobStatus, aws.ToString(j.Message))
 	}
 }
 
