@@ -62,6 +62,8 @@ type CompactResult struct {
 	Before Extent `json:"before"`
 	After  Extent `json:"after"`
 
+	Seconds float64 `json:"seconds"` // what its caller sees
+
 	Figures pipeline.Figures `json:"-"`
 }
 
@@ -70,11 +72,17 @@ type Extent struct {
 	Layers   int   `json:"layers"`
 	Segments int   `json:"segments"`
 	Rows     int64 `json:"rows"`
-	Bytes    int64 `json:"bytes"`
+	Bytes    int64 `json:"bytes"` // of all files
+
+	IndexFiles int   `json:"indexFiles"` // of the search index
+	IndexBytes int64 `json:"indexBytes"`
 }
 
 func extentOf(m *snapshot.Manifest) Extent {
-	e := Extent{Layers: len(m.Layers), Segments: len(m.Segments)}
+	e := Extent{Layers: len(m.Layers), Segments: len(m.Segments), IndexFiles: len(m.Search)}
+	for i := range m.Search {
+		e.IndexBytes += m.Search[i].File.Bytes
+	}
 	for i := range m.Segments {
 		e.Rows += m.Segments[i].Rows
 	}
@@ -156,7 +164,7 @@ func (c *compaction) run(ctx context.Context) (*CompactResult, error) {
 		res.Folded += n
 	}
 	if plan.Empty() && c.fold.Delta().Seq() <= c.base.FoldedSeq {
-		return res, nil
+		return res, c.onlyIndexes(ctx, res)
 	}
 	return res, c.write(ctx, plan, res)
 }
@@ -279,24 +287,27 @@ func (c *compaction) write(ctx context.Context, plan *compact.Plan, res *Compact
 	}
 	res.Versions = settled.Entries
 	layers, segments := plan.Drops()
-	indexes, drop := searched.result(), []string(nil)
-	if len(c.Erase) > 0 {
-		again, paths, err := c.withoutErased(ctx, segments)
-		if err != nil {
-			return err
-		}
-		indexes, drop = append(indexes, again...), paths
+	indexes, drop, err := c.mergeIndexes(ctx, searched.result(), segments)
+	if err != nil {
+		return err
 	}
-	return c.fold.Publish(ctx, func() error {
-		m, err := store.Publish(builder, snapshot.PublishOptions{
-			Now: c.Now(), Base: c.base.Number, IDs: settled.IDs, Entries: settled.Entries,
-			Superseded: settled.Superseded, KeepVersions: true,
-			DropLayers: layers, DropSegments: segments, Search: indexes, DropSearch: drop, FoldedSeq: c.fold.Delta().Seq(),
-		})
-		if err != nil {
-			return err
+	m, err := c.publish(ctx, builder, snapshot.PublishOptions{
+		IDs: settled.IDs, Entries: settled.Entries, Superseded: settled.Superseded,
+		DropLayers: layers, DropSegments: segments, Search: indexes, DropSearch: drop, FoldedSeq: c.fold.Delta().Seq(),
+	}, res)
+	if err == nil {
+		res.Kept = settled.Entries - current(m)
+	}
+	return err
+}
+
+// publish shows what was made, all at once.
+func (c *compaction) publish(ctx context.Context, b *snapshot.Builder, o snapshot.PublishOptions, res *CompactResult) (m *snapshot.Manifest, err error) {
+	o.Now, o.Base, o.KeepVersions = c.Now(), c.base.Number, true
+	return m, c.fold.Publish(ctx, func() (err error) {
+		if m, err = c.Lake.Snapshot().Publish(b, o); err == nil {
+			res.Snapshot, res.After = m.Number, extentOf(m)
 		}
-		res.Snapshot, res.After, res.Kept = m.Number, extentOf(m), settled.Entries-current(m)
-		return nil
+		return err
 	})
 }

@@ -114,8 +114,9 @@ func (m *model) add(r Resource, number uint32, k known) {
 }
 
 // write commits one write or deletion.
-func (m *model) write() {
-	r := m.pick()
+func (m *model) write() { m.writeTo(m.pick()) }
+
+func (m *model) writeTo(r Resource) {
 	content := m.rng.IntN(1 << 20)
 	text, issues := asSent(r, content)
 	w := lake.Write{Type: r.Type, ID: r.ID, Method: delta.Update, Content: xxhash.Sum64String(text)}

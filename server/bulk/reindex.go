@@ -43,6 +43,8 @@ type ReindexResult struct {
 	Dropped   int   `json:"dropped"`   // index files that nobody reads any more
 	Bytes     int64 `json:"bytes"`     // of the index file that was made
 
+	Seconds float64 `json:"seconds"` // what its caller sees
+
 	Figures pipeline.Figures `json:"-"`
 }
 
@@ -217,41 +219,6 @@ func (o *ReindexOptions) index(ctx context.Context, base *snapshot.Manifest, seg
 		return nil, fmt.Errorf("%d stored resources cannot be read again; `fhirlake fsck` tells more", n)
 	}
 	return searched.result(), nil
-}
-
-// withoutErased gives the paths of the index files that have rows of segments which are gone, or
-// go now, and so may have texts of what is erased; and in their place an index of what else they
-// cover.
-func (c *compaction) withoutErased(ctx context.Context, going []uint32) (indexes []snapshot.SearchIndex, drop []string, err error) {
-	for i := range c.base.Search {
-		x := &c.base.Search[i]
-		goes := func(ordinal uint32) bool { return slices.Contains(going, ordinal) }
-		if len(x.Gone) == 0 && !slices.ContainsFunc(x.Segments, goes) {
-			continue
-		}
-		drop = append(drop, x.File.Path)
-	}
-	if len(drop) == 0 {
-		return nil, nil, nil
-	}
-	drop = c.base.SearchWith(drop)
-	var left []*snapshot.Segment
-	for i := range c.base.Segments {
-		s := &c.base.Segments[i]
-		covered := func(x snapshot.SearchIndex) bool {
-			return slices.Contains(drop, x.File.Path) && slices.Contains(x.Segments, s.Ordinal)
-		}
-		if s.Current > 0 && !slices.Contains(going, s.Ordinal) && slices.ContainsFunc(c.base.Search, covered) {
-			left = append(left, s)
-		}
-	}
-	known, err := parametersOf(ctx, c.Lake.Snapshot(), c.base, c.Lake)
-	if err != nil {
-		return nil, nil, err
-	}
-	o := ReindexOptions{Lake: c.Lake, Workers: c.Workers, Memory: c.Memory, NewID: c.NewID, Monitor: c.Monitor}
-	indexes, err = o.index(ctx, c.base, left, allRows(known), &ReindexResult{})
-	return indexes, drop, err
 }
 
 // stay is the stage of records that stay where they are: no sink gives them another place.

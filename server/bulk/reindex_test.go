@@ -2,7 +2,6 @@ package bulk
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -258,44 +257,13 @@ func TestAReindexThatStopsAtAnyStep(t *testing.T) {
 	if err := m.lake.Close(); err != nil {
 		t.Fatal(err)
 	}
-	before := m.number()
-	options := func(m *model) ReindexOptions {
-		return ReindexOptions{Lake: m.lake, Whole: true, Now: m.clock, NewID: m.f.opts.NewID}
+	job := func(m *model) error {
+		_, err := Reindex(context.Background(), ReindexOptions{Lake: m.lake, Whole: true, Now: m.clock, NewID: m.f.opts.NewID})
+		return err
 	}
-	count := m.copied(t)
-	steps := &stopFS{at: 1 << 30, writes: map[int]bool{}}
-	count.lake.Snapshot().SetFS(steps)
-	if _, err := Reindex(context.Background(), options(count)); err != nil {
-		t.Fatal(err)
-	}
-	seen := map[bool]int{}
-	for at := range steps.step {
-		for _, torn := range []bool{false, true} {
-			if torn && !steps.writes[at] {
-				continue
-			}
-			t.Run(fmt.Sprintf("step %d of %d, torn %v", at, steps.step, torn), func(t *testing.T) {
-				m := m.copied(t)
-				m.lake.Snapshot().SetFS(&stopFS{at: at, torn: torn})
-				if _, err := Reindex(context.Background(), options(m)); !errors.Is(err, errStopped) {
-					t.Fatalf("got %v", err)
-				}
-				m.stopped = true
-				m.reopen()
-				after := m.number()
-				if after != before && after != before+1 {
-					t.Fatalf("manifest %d follows %d", after, before)
-				}
-				seen[after != before]++
-				if d := cmp.Diff(want, m.searchable()); d != "" {
-					t.Errorf("(-before +after):\n%s", d)
-				}
-				m.check()
-				m.expectNoLeftovers()
-			})
+	m.stopAtEveryStep(job, func(*model) {}, func(m *model) {
+		if d := cmp.Diff(want, m.searchable()); d != "" {
+			m.t.Errorf("(-before +after):\n%s", d)
 		}
-	}
-	if seen[false] == 0 || seen[true] == 0 {
-		t.Errorf("the steps did not cover both states: %v", seen)
-	}
+	})
 }

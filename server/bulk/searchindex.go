@@ -51,6 +51,10 @@ func parametersOf(ctx context.Context, store *snapshot.Store, m *snapshot.Manife
 	return set, errors.Join(err, view.Close())
 }
 
+// buildMemory is what DuckDB may take to make an index file in a job with memory for what
+// is in flight.
+func buildMemory(memory int64) int64 { return max(memory/2*3, minBuild) }
+
 // newIndexing makes what a job adds; name is that of the index file. memory is what may be in
 // flight in the job, some quarter of what the process may use (docs/operations.md): building
 // takes half as much more, when nothing is in flight any more.
@@ -61,7 +65,7 @@ func newIndexing(dir, name string, secret []byte, of rowsOf, workers int, memory
 		Build: func(ctx context.Context, runs []*postings.Run, path, tempDir string) error {
 			// What was in flight would stay with the process beside what DuckDB takes.
 			debug.FreeOSMemory()
-			return searchdb.Build(ctx, runs, searchdb.BuildOptions{Path: path, TempDir: tempDir, Threads: workers, Memory: max(memory/2*3, minBuild)})
+			return searchdb.Build(ctx, runs, searchdb.BuildOptions{Path: path, TempDir: tempDir, Threads: workers, Memory: buildMemory(memory)})
 		},
 	})
 	if err != nil {

@@ -238,6 +238,9 @@ func (s *Sink) Commit(ctx context.Context) error {
 		return err
 	}
 	s.result = &snapshot.SearchIndex{File: f, Version: postings.Version, Segments: slices.Sorted(maps.Keys(s.segments)), Partial: s.o.Partial}
+	for _, r := range s.runs {
+		s.result.Resources += r.Rows["resource"]
+	}
 	for _, typ := range s.segments {
 		if s.o.Groups == nil {
 			break

@@ -144,7 +144,7 @@ func TestIndexCoversWhatTheJobStored(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &snapshot.SearchIndex{File: f, Version: postings.Version, Segments: []uint32{0, 1, 2}}
+	want := &snapshot.SearchIndex{File: f, Version: postings.Version, Resources: 2823, Segments: []uint32{0, 1, 2}}
 	if d := cmp.Diff(want, s.Result()); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}

@@ -14,6 +14,8 @@ type SearchIndex struct {
 	File File `json:"file"`
 	// Version is that of the rows (postings.Version): readers leave out another one.
 	Version int `json:"version"`
+	// Resources is how many it has rows of, those of Gone too; 0 when that is not known.
+	Resources int64 `json:"resources,omitempty"`
 	// Segments are the ordinals of the segments it covers, rising. Gone are those that
 	// it has rows of and that left the manifest; nobody looks at these rows.
 	Segments []uint32 `json:"segments"`
@@ -40,7 +42,7 @@ func (m *Manifest) withSearch(old *Manifest, o *PublishOptions) {
 		if slices.Contains(o.DropSearch, x.File.Path) {
 			continue
 		}
-		n := SearchIndex{File: x.File, Version: x.Version, Gone: slices.Clone(x.Gone), Groups: x.Groups, Partial: x.Partial}
+		n := SearchIndex{File: x.File, Version: x.Version, Resources: x.Resources, Gone: slices.Clone(x.Gone), Groups: x.Groups, Partial: x.Partial}
 		for _, ordinal := range x.Segments {
 			if m.ByOrdinal(ordinal) != nil {
 				n.Segments = append(n.Segments, ordinal)
@@ -68,8 +70,8 @@ func (m *Manifest) checkSearch(file func(*File, string) error) error {
 		if err := file(&x.File, SearchRel(name)); err != nil {
 			return err
 		}
-		if x.Version < 1 {
-			return fmt.Errorf("search index %s: version %d", name, x.Version)
+		if x.Version < 1 || x.Resources < 0 {
+			return fmt.Errorf("search index %s: version %d, %d resources", name, x.Version, x.Resources)
 		}
 		if len(x.Segments) == 0 || !rising(x.Segments) || !rising(x.Gone) {
 			return errors.New("search index " + name + ": ordinals do not rise, or there are none")

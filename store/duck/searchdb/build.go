@@ -25,7 +25,24 @@ type BuildOptions struct {
 }
 
 // Build makes an index file of runs and syncs it. After an error nothing is left.
-func Build(ctx context.Context, runs []*postings.Run, o BuildOptions) (err error) {
+func Build(ctx context.Context, runs []*postings.Run, o BuildOptions) error {
+	err := create(ctx, o, func(db *sql.DB, memory int64) error {
+		for _, t := range postings.Tables {
+			if err := buildTable(ctx, db, t, runs, memory); err != nil {
+				return fmt.Errorf("table %s: %w", t.Name, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("build search index: %w", err)
+	}
+	return nil
+}
+
+// create makes an index file, which fill fills as the database x, and syncs it. After an
+// error nothing is left.
+func create(ctx context.Context, o BuildOptions, fill func(db *sql.DB, memory int64) error) (err error) {
 	if o.Memory <= 0 {
 		o.Memory = 512 << 20
 	}
@@ -34,7 +51,6 @@ func Build(ctx context.Context, runs []*postings.Run, o BuildOptions) (err error
 		if err != nil {
 			os.Remove(o.Path)
 			os.Remove(o.Path + ".wal")
-			err = fmt.Errorf("build search index: %w", err)
 		}
 	}()
 	c, err := duckdb.NewConnector("", nil)
@@ -47,10 +63,8 @@ func Build(ctx context.Context, runs []*postings.Run, o BuildOptions) (err error
 	if _, err := db.ExecContext(ctx, settings(o.Memory, o.Threads, o.TempDir)+"ATTACH "+Quote(o.Path)+" AS x"); err != nil {
 		return err
 	}
-	for _, t := range postings.Tables {
-		if err := buildTable(ctx, db, t, runs, o.Memory); err != nil {
-			return fmt.Errorf("table %s: %w", t.Name, err)
-		}
+	if err := fill(db, o.Memory); err != nil {
+		return err
 	}
 	if _, err := db.ExecContext(ctx, "CHECKPOINT x; DETACH x"); err != nil {
 		return err
@@ -158,14 +172,19 @@ const rowMemory = 100
 
 // ranges cuts the groups into ranges that can each be sorted in memory, as far as
 // groups are small enough.
-func ranges(t *postings.Table, runs []*postings.Run, memory int64) (parts []part) {
+func ranges(t *postings.Table, runs []*postings.Run, memory int64) []part {
 	total := map[search.GroupID]int64{}
 	for _, r := range runs {
 		for g, n := range r.Groups[t.Name] {
 			total[g] += n
 		}
 	}
-	limit := memory / rowMemory
+	return cut(total, memory/rowMemory)
+}
+
+// cut cuts groups with these numbers of rows into ranges of up to limit rows, or of one
+// group.
+func cut(total map[search.GroupID]int64, limit int64) (parts []part) {
 	rows := int64(0)
 	for _, g := range slices.Sorted(maps.Keys(total)) {
 		if len(parts) == 0 || rows+total[g] > limit {

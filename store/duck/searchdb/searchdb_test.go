@@ -38,6 +38,11 @@ func sample(t testing.TB, segment uint32, n int) *postings.Rows {
 		}
 		v.Tokens = append(v.Tokens, search.Token{Row: row(1), System: v.AddString("urn:s"), Code: v.AddString(fmt.Sprint("c", i%11)), Implied: i%2 == 0})
 		v.Strings = append(v.Strings, search.String{Row: row(2), Folded: v.AddString("anna"), Exact: v.AddString("Änna")})
+		if i == 7 { // texts of this segment alone
+			only := fmt.Sprint("only-", segment)
+			v.Tokens = append(v.Tokens, search.Token{Row: row(1), Code: v.AddString(only)})
+			v.Strings = append(v.Strings, search.String{Row: row(2), Folded: v.AddString(only), Exact: v.AddString(only)})
+		}
 		v.Dates = append(v.Dates, search.Date{Row: row(3), Range: search.Range{Start: search.Earliest, End: int64(i)}})
 		v.Numbers = append(v.Numbers, search.Number{Row: row(4), Interval: search.Interval{Low: 0.5 - float64(i), High: math.Inf(1)}})
 		v.Quantities = append(v.Quantities, search.Quantity{Row: row(5), Interval: search.Interval{Low: 1, High: 2}, Code: v.AddString("mg")})
