@@ -103,6 +103,7 @@ type Request struct {
 
 // Compact compacts a data store, as a job that waits for its turn.
 func (c *Compactor) Compact(ctx context.Context, id string, r Request) (*bulk.CompactResult, error) {
+	asked := time.Now()
 	end, err := c.set.BeginJob(ctx, id, r.Waiting)
 	if err != nil {
 		return nil, err
@@ -135,6 +136,7 @@ func (c *Compactor) Compact(ctx context.Context, id string, r Request) (*bulk.Co
 	if err != nil {
 		return nil, err
 	}
+	res.Seconds = time.Since(asked).Seconds()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	was := c.last[id]
@@ -204,6 +206,10 @@ func (c *Compactor) Purge(ctx context.Context, id, patient string) error {
 func (c *Compactor) erase(ctx context.Context, id string, l *lake.Lake, all []bulk.Resource) error {
 	if _, err := c.Compact(ctx, id, Request{Erase: all}); err != nil {
 		return err
+	}
+	c.set.releaseSearch(id)
+	if _, err := l.Snapshot().Prune(); err != nil {
+		return fmt.Errorf("erase: %w", err)
 	}
 	if err := l.Delta().Reclaim(ctx); err != nil {
 		return fmt.Errorf("erase: %w", err)

@@ -229,6 +229,20 @@ func (st *store) close() error {
 	return errors.Join(err, st.lake.Close())
 }
 
+// releaseSearch makes the search index of a data store, if one is open, hold nothing of older
+// snapshots.
+func (s *Set) releaseSearch(id string) {
+	s.mu.RLock()
+	var x *searcher
+	if st := s.open[id]; st != nil {
+		x = st.search
+	}
+	s.mu.RUnlock()
+	if x != nil {
+		x.release()
+	}
+}
+
 // searcher gives the one searcher of an open lake, which make makes. It is closed with
 // the lake.
 func (s *Set) searcher(id string, l *lake.Lake, make func() *searcher) (*searcher, error) {

@@ -96,6 +96,18 @@ func (s *searcher) open(ctx context.Context) (_ *search.Index, err error) {
 	return index, nil
 }
 
+// release lets the index hold nothing of older snapshots, see [search.Index.Release].
+func (s *searcher) release() {
+	s.using.RLock()
+	defer s.using.RUnlock()
+	s.opening.Lock()
+	index := s.index
+	s.opening.Unlock()
+	if index != nil {
+		index.Release()
+	}
+}
+
 // close ends the searches that are at work, and the index.
 func (s *searcher) close() error {
 	s.end()

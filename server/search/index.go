@@ -58,6 +58,7 @@ type Index struct {
 	mu      sync.Mutex
 	current *state
 	states  map[uint64]*held // all that are open, by nonce
+	oldest  int64            // number of the manifest from which on states are kept: see Release
 
 	feed feeder // guarded by the feeding of the current state's, see state.feed
 }
@@ -66,6 +67,7 @@ type Index struct {
 type held struct {
 	*state
 	last time.Time // when it was used last
+	over bool      // no search begins with it, and it is closed with its last user
 }
 
 // maxStates bounds how many states are kept for further pages.
@@ -129,6 +131,43 @@ func (x *Index) housekeep(ctx context.Context) {
 	}
 }
 
+// Release lets go what is of snapshots before the present one, because something was
+// erased: its further pages are gone, and its files are held by the searches that run and
+// by nobody else. The last of these has the files removed.
+func (x *Index) Release() {
+	x.mu.Lock()
+	x.oldest = x.o.Lake.Shown()
+	var idle []*held
+	for _, h := range x.states {
+		if x.judge(h); h.over && h.used == 0 {
+			delete(x.states, h.nonce)
+			idle = append(idle, h)
+		}
+	}
+	x.mu.Unlock()
+	for _, h := range idle { // without the lock: DuckDB takes a while, and searches need not wait
+		h.close()
+	}
+}
+
+// judge ends a state that is of a snapshot before the oldest that is kept. The caller holds
+// mu.
+func (x *Index) judge(h *held) {
+	if h.rows.Manifest().Number >= x.oldest {
+		return
+	}
+	h.over = true
+	if x.current == h.state {
+		x.current = nil
+	}
+}
+
+// close lets go what the state holds; it is no longer one of the index's.
+func (h *held) close() {
+	h.rows.Close()
+	h.db.Close() // dropping tables in memory: nothing that is left could be told
+}
+
 // expire closes states that nobody uses: those whose time is over, and the oldest when
 // there are too many.
 func (x *Index) expire() {
@@ -145,8 +184,7 @@ func (x *Index) expire() {
 			return
 		}
 		delete(x.states, oldest.nonce)
-		oldest.rows.Close()
-		oldest.db.Close() // dropping tables in memory: nothing that is left could be told
+		oldest.close()
 	}
 }
 
@@ -207,11 +245,12 @@ func (x *Index) stateOf(ctx context.Context, view *lake.View, set *parameters.Se
 		rows.Close()
 		return nil, nil, errors.Join(err, s.db.Close())
 	}
-	x.mu.Lock()
-	x.current, x.states[s.nonce] = s, &held{s, x.o.Now()}
-	x.mu.Unlock()
+	s, done := x.use(func() *state {
+		x.current, x.states[s.nonce] = s, &held{state: s, last: x.o.Now()}
+		x.judge(x.states[s.nonce]) // something may have been erased while it was made
+		return s
+	})
 	x.expire()
-	s, done := x.use(func() *state { return s })
 	return s, done, nil
 }
 
@@ -232,10 +271,17 @@ func (x *Index) use(choose func() *state) (s *state, done func()) {
 	s.used++
 	return s, func() {
 		x.mu.Lock()
-		defer x.mu.Unlock()
 		s.used--
-		if h := x.states[s.nonce]; h != nil {
-			h.last = x.o.Now()
+		h := x.states[s.nonce]
+		h.last = x.o.Now()
+		last := h.over && h.used == 0
+		if last {
+			delete(x.states, s.nonce)
+		}
+		x.mu.Unlock()
+		if last {
+			h.close()
+			x.o.Lake.Snapshot().Prune() // should it fail, the next publication removes them
 		}
 	}
 }

@@ -203,7 +203,7 @@ func (x *Index) place(r Request) (p place, err error) {
 // then gives the moment of a place.
 func (x *Index) then(p *place) (*moment, func(), error) {
 	s, done := x.use(func() *state {
-		if h := x.states[p.nonce]; h != nil {
+		if h := x.states[p.nonce]; h != nil && !h.over {
 			return h.state
 		}
 		return nil
