@@ -6,7 +6,7 @@ BIN   := bin/fhirlake
 DEMO  := demo-data
 R4TGZ ?=
 
-.PHONY: build demo test check fmt vet lint race slow crash soak vuln bench generate clean
+.PHONY: build demo test check fmt vet lint race slow crash soak search vuln bench generate clean
 
 build: ## build bin/fhirlake
 	@command -v $(GO) >/dev/null || { echo "Go 1.26 or later is needed: https://go.dev/dl" >&2; exit 1; }
@@ -35,13 +35,16 @@ race:
 	$(GO) test -race -short ./fhir/... ./fhirpath/... ./pipeline/... ./sources/... ./stages/... ./sinks/... ./store/snapshot/... ./store/root/... ./store/catalog/... ./store/compact/...
 	$(GO) test -race -short -run Beside ./server/bulk
 
-slow: crash soak ## the suites that take long; run them before a release
+slow: crash soak search ## the suites that take long; run them before a release
 
 crash: build ## kill imports and servers at many moments, damage files, fill disks, and look what is left
 	FHIRLAKE_BIN=$(CURDIR)/$(BIN) $(GO) test -tags slow -run Crash -count 1 -timeout 60m ./cmd/fhirlake
 
 soak: build ## big inputs: memory and rate must hold
 	FHIRLAKE_BIN=$(CURDIR)/$(BIN) $(GO) test -tags slow -run Soak -count 1 -timeout 60m ./cmd/fhirlake
+
+search: ## searches beside writers, and hostile ones, at length
+	$(GO) test -tags slow -run 'Beside|OfOneMoment|Injections|OracleOverHTTP' -count 1 -timeout 60m ./server/search ./server/rest ./server/datastores
 
 vuln:
 	$(TOOL) govulncheck ./...; test $$? -ne 3 # 3: found; 1: no database here

@@ -15,12 +15,17 @@ import (
 // becomes an SQL text that DuckDB refuses.
 func FuzzSearch(f *testing.F) {
 	for _, q := range hostile {
-		f.Add(q[0], q[1])
+		f.Add(q[0], q[1], true)
+		f.Add(q[0], q[1], false)
 	}
 	s := newStore(f, nil)
-	f.Fuzz(func(t *testing.T, typ, text string) {
+	s.put(map[string]string{
+		"Patient/p":     `"name":[{"family":"a"}],"gender":"male","birthDate":"1970","managingOrganization":{"reference":"Organization/o"}`,
+		"Observation/x": `"subject":{"reference":"Patient/p"},"code":{"coding":[{"code":"a"}]},"valueQuantity":{"value":5}`,
+	})
+	f.Fuzz(func(t *testing.T, typ, text string, strict bool) {
 		p := query.Parser{Parameters: fhirsearch.R4(), Features: search.Features}
-		q, err := p.Parse(query.Request{Type: r4.ResourceTypeByName([]byte(typ)), Raw: []string{text}, Bases: []string{base}, Now: modelNow})
+		q, err := p.Parse(query.Request{Type: r4.ResourceTypeByName([]byte(typ)), Raw: []string{text}, Strict: strict, Bases: []string{base}, Now: modelNow})
 		if err == nil {
 			_, err = s.index.Search(t.Context(), q, search.Request{})
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/fhirlake/fhirlake/stages/index"
 	"github.com/fhirlake/fhirlake/stages/parse"
 	"github.com/fhirlake/fhirlake/store/lake"
+	"github.com/fhirlake/fhirlake/store/postings"
 )
 
 // maxIncluded bounds the resources that come with a page.
@@ -70,12 +71,13 @@ func (in *includer) add(r lake.Resource) error {
 
 // forward adds what resources refer to.
 func (in *includer) forward(ctx context.Context, from []lake.Resource, again bool) error {
-	in.part = "_include"
 	groups := map[search.GroupID]map[r4.TypeID]bool{} // with the types that are wanted; 0: any
+	var names []string
 	for _, x := range in.q.Includes {
 		if x.Reverse || again && !x.Iterate {
 			continue
 		}
+		names = append(names, x.Name())
 		for _, q := range in.parameters(x, from) {
 			for _, t := range q.Terms {
 				if x.Target != 0 && t.Target != 0 && x.Target != t.Target {
@@ -92,6 +94,7 @@ func (in *includer) forward(ctx context.Context, from []lake.Resource, again boo
 	if len(groups) == 0 {
 		return nil
 	}
+	in.part = strings.Join(names, ", ")
 	targets, err := in.targets(ctx, from, groups)
 	if err != nil {
 		return err
@@ -191,11 +194,11 @@ func (in *includer) parameters(x query.Include, from []lake.Resource) (all []*se
 
 // backward adds what refers to resources.
 func (in *includer) backward(ctx context.Context, from []lake.Resource, again bool) error {
-	in.part = "_revinclude"
 	for _, x := range in.q.Includes {
 		if !x.Reverse || again && !x.Iterate {
 			continue
 		}
+		in.part = x.Name()
 		var keys []uint64
 		for j := range from {
 			if r := &from[j]; x.Target == 0 || r.Type == x.Target {
@@ -215,15 +218,9 @@ func (in *includer) backward(ctx context.Context, from []lake.Resource, again bo
 		if x.Source != 0 {
 			set = intersect([]string{set, in.plan.resources([]r4.TypeID{x.Source}, "")}, nil)
 		}
-		list, err := in.addresses(ctx, fmt.Sprintf("SELECT DISTINCT addr FROM (%s) ORDER BY addr LIMIT %d", set, 4*maxIncluded))
+		list, err := in.current(ctx, set)
 		if err != nil {
 			return err
-		}
-		if list, err = in.keepAlive(in.x.o.Lake.Snapshot(), list); err != nil {
-			return err
-		}
-		if len(list) > maxIncluded {
-			list = list[:maxIncluded+1] // add refuses the last
 		}
 		resources, err := in.read(ctx, list)
 		if err != nil {
@@ -236,4 +233,30 @@ func (in *includer) backward(ctx context.Context, from []lake.Resource, again bo
 		}
 	}
 	return nil
+}
+
+// current gives the addresses of a set that are of current resources, as many as are
+// refused at least when there are so many.
+func (in *includer) current(ctx context.Context, set string) (all []postings.Address, err error) {
+	const most = 4 * maxIncluded // of one query
+	after := ""
+	for {
+		list, err := in.addresses(ctx, fmt.Sprintf("SELECT DISTINCT addr FROM (%s)%s ORDER BY addr LIMIT %d", set, after, most))
+		if err != nil {
+			return nil, err
+		}
+		more := len(list) == most
+		if more {
+			after = fmt.Sprintf(" WHERE addr > %d", list[most-1])
+		}
+		if list, err = in.keepAlive(in.x.o.Lake.Snapshot(), list); err != nil {
+			return nil, err
+		}
+		if all = append(all, list...); len(all) > maxIncluded {
+			return all[:maxIncluded+1], nil // add refuses the last
+		}
+		if !more {
+			return all, nil
+		}
+	}
 }

@@ -166,6 +166,10 @@ func FuzzParse(f *testing.F) {
 		"Patient?_has:Observation:patient:_has:AuditEvent:entity:agent-name=x&_sort=-name,_id&_count=5",
 		"ValueSet?url=http://x|1&url:below=http://x", "Condition?_text=(a+or+b)+and+not+c", "Location?near=1|1|1|km",
 		"MedicationRequest?_include:iterate=MedicationRequest:*&_revinclude=*&_summary=true",
+		`Patient?name=a\,b,\|,\$,\\&identifier=\||\,&name=a\`, "Patient?name=%&name=%2&name=%zz&name=%ff%00", "Observation?code-value-quantity=\\$$5||\\|",
+		"RiskAssessment?probability=1e309,-1e-400,ap0,00.10,1e2147483647", "Patient?birthdate=ap0001,9999-12-31T23:59:60Z,2020-02-30,ge10000", "Patient?';--=a&name:';--=b&_sort=';--&_include=';--&_elements=';--",
+		"Condition?code:in=http://x|1,ValueSet/'&code:below=http://loinc.org|'", `Patient?_content=((a OR "b c") AND NOT (d)) e&_text=(`, "Patient?organization:Organization.partof.partof:Organization.name:contains=a",
+		"Observation?has-member:Observation._has:Observation:has-member:subject:Patient._id=1", "Patient?a=1&a=1&a=1&=&&=a&_count=-1&_count=99999999999999999999",
 	} {
 		f.Add(s, true)
 		f.Add(s, false)

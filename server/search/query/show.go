@@ -67,6 +67,26 @@ func (s *Select) show() string {
 	return w.b.String()
 }
 
+// Name gives an include as a URL has it, without :iterate.
+func (i Include) Name() string {
+	name := "_include="
+	if i.Reverse {
+		name = "_revinclude="
+	}
+	if i.Source == 0 {
+		return name + "*"
+	}
+	name += i.Source.String() + ":"
+	if i.Params == nil {
+		return name + "*"
+	}
+	name += i.Params[0].Code
+	if i.Target != 0 {
+		name += ":" + i.Target.String()
+	}
+	return name
+}
+
 // String shows an include.
 func (i Include) String() string {
 	var b strings.Builder
