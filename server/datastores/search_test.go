@@ -69,16 +69,24 @@ func newSearched(t *testing.T, inputs ...string) *searched {
 // load imports files.
 func (s *searched) load(inputs ...string) {
 	s.t.Helper()
+	if err := s.importFiles(inputs...); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// importFiles is load for any goroutine.
+func (s *searched) importFiles(inputs ...string) error {
 	l, err := s.set.Lake(s.id)
 	if err != nil {
-		s.t.Fatal(err)
+		return err
 	}
 	res, err := bulk.Import(s.t.Context(), bulk.ImportOptions{
 		Root: s.root, Catalog: s.catalog, Datastore: s.data, Lake: l, Inputs: inputs, SearchIndex: true, Memory: 256 << 20,
 	})
-	if err != nil || res.Rejected > 0 {
-		s.t.Fatalf("import: %v, %+v", err, res)
+	if err == nil && res.Rejected > 0 {
+		err = fmt.Errorf("import: %+v", res)
 	}
+	return err
 }
 
 // restart closes the data stores and serves them anew, as a process that is started again.
