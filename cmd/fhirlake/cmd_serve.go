@@ -21,6 +21,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fhirlake/fhirlake/server/auth"
 	"github.com/fhirlake/fhirlake/server/datastores"
 	"github.com/fhirlake/fhirlake/server/events"
 	"github.com/fhirlake/fhirlake/server/httpd"
@@ -39,6 +40,8 @@ import (
 type serveFlags struct {
 	listen          string
 	unauthenticated bool
+	auth            string
+	audit           string
 	baseURL         string
 	tlsCert, tlsKey string
 	pprof           string
@@ -61,9 +64,10 @@ func newServeCommand(g *globals) *cobra.Command {
 by POST to /, health under /healthz and /readyz, and metrics under /metrics. Commands on the same root go on
 working: what must be done by the owner they send to the server.
 
-There is no authentication in this version, so serve listens on the loopback; any
-other address needs --without-authentication, and something before it that says
-who may come in.
+With --auth every request must be signed by an access key (AWS Signature Version 4) or
+have a bearer token (SMART on FHIR); the file says which, see docs/operations.md.
+Without it serve listens on the loopback; any other address needs
+--without-authentication, and something before it that says who may come in.
 
 It ends with SIGINT or SIGTERM, when the requests that it has accepted are answered;
 a second signal ends it at once, and loses nothing that was acknowledged either.`,
@@ -85,6 +89,8 @@ a second signal ends it at once, and loses nothing that was acknowledged either.
 	fs := c.Flags()
 	fs.StringVar(&f.listen, "listen", "127.0.0.1:8080", "address; port 0 takes a free one and says which")
 	fs.BoolVar(&f.unauthenticated, "without-authentication", false, "listen on an address that others can reach, although nobody is asked who they are")
+	fs.StringVar(&f.auth, "auth", "", "file of access keys and issuers of tokens, private to its owner; it is read again when it changes, and at SIGHUP")
+	fs.StringVar(&f.audit, "audit", "refused", "requests that the audit in the log tells of, with --auth: refused or all")
 	fs.StringVar(&f.baseURL, "base-url", "", "URL by which clients reach the server, when it is not the address (behind a proxy)")
 	fs.StringVar(&f.tlsCert, "tls-cert", "", "PEM file with the certificate; it is read again when it changes, and at SIGHUP")
 	fs.StringVar(&f.tlsKey, "tls-key", "", "PEM file with the certificate's key")
@@ -110,9 +116,15 @@ func (f *serveFlags) check() error {
 			return usageError("--%s: %w", a.flag, err)
 		case !loopback && a.flag == "pprof":
 			return usageError("--pprof %s is no loopback address; profiles show what is in memory", a.address)
-		case !loopback && !f.unauthenticated:
-			return usageError("--listen %s can be reached by others, and this version asks nobody who they are; give --without-authentication if something before it does", a.address)
+		case !loopback && !f.unauthenticated && f.auth == "":
+			return usageError("--listen %s can be reached by others, and nobody is asked who they are; give --auth, or --without-authentication if something before it asks", a.address)
 		}
+	}
+	if f.audit != "refused" && f.audit != "all" {
+		return usageError("--audit %q is neither refused nor all", f.audit)
+	}
+	if f.auth != "" && f.unauthenticated {
+		return usageError("--auth and --without-authentication do not go together")
 	}
 	if (f.tlsCert == "") != (f.tlsKey == "") {
 		return usageError("--tls-cert and --tls-key go together")
@@ -183,6 +195,11 @@ func runServe(c *cobra.Command, g *globals, f *serveFlags) error {
 			return err
 		}
 	}
+	if f.auth != "" {
+		if s.guard, err = s.newGuard(); err != nil {
+			return err
+		}
+	}
 	if s.lake, err = openRootAt(g, true, s.baseURL()); err != nil {
 		return err
 	}
@@ -204,6 +221,7 @@ type serving struct {
 	local  string // where programs of this machine reach it
 	token  string // of commands
 	cert   *httpd.Certificate
+	guard  *auth.Guard // nil: nobody is asked
 	lake   *lake
 	events *events.Log
 	ready  atomic.Pointer[error] // nil until the data stores were opened
@@ -242,8 +260,13 @@ func (s *serving) run(ctx context.Context, l net.Listener, out io.Writer, g *glo
 	meters := metrics.New()
 	meters.Register(metrics.NewStores(s.lake.stores))
 	s.lake.meters = meters
+	var wrap func(http.Handler) http.Handler
+	if s.guard != nil {
+		wrap = s.guard.Wrap
+	}
 	front := httpd.New(httpd.Options{
-		Log: s.log, Observe: meters.Exchange, Ready: s.isReady, Metrics: meters.Handler(),
+		Guard: wrap,
+		Log:   s.log, Observe: meters.Exchange, Ready: s.isReady, Metrics: meters.Handler(),
 		TLS: s.cert, ShutdownTimeout: s.flags.shutdown,
 	})
 	front.Handle(owner.Prefix, owner.NewHandler(s.local, owner.HandlerOptions{
@@ -261,7 +284,7 @@ func (s *serving) run(ctx context.Context, l net.Listener, out io.Writer, g *glo
 	fhir := datastores.NewFHIR(s.lake.stores, s.lake.compactor, search.Options{Memory: int64(s.flags.memory) / searchShare, Threads: cores})
 	s.lake.profilesChanged = fhir.ProfilesChanged
 	interactions := rest.New(rest.Options{
-		DataStore: fhir.DataStore, BaseURL: s.flags.baseURL, Version: version, Log: s.log, PerClient: s.flags.perClient,
+		DataStore: fhir.DataStore, BaseURL: s.flags.baseURL, Version: version, Log: s.log, PerClient: s.flags.perClient, Guarded: s.guard != nil,
 	})
 	queries := endpoint.New(endpoint.Options{State: s.sqlState, Timeout: s.flags.sqlTimeout, Log: s.log})
 	front.Handle("/datastore/", queries.Before(interactions))
@@ -288,6 +311,9 @@ func (s *serving) run(ctx context.Context, l net.Listener, out io.Writer, g *glo
 	}
 	if s.cert != nil {
 		tasks.Go(func() { s.watchCertificate(beside) })
+	}
+	if s.guard != nil {
+		tasks.Go(func() { s.watchKeys(beside) })
 	}
 	if s.flags.pprof != "" {
 		tasks.Go(func() { s.profile(beside) })

@@ -14,24 +14,26 @@ type Kind uint8
 
 // The kinds of faults.
 const (
-	Malformed     Kind = iota // 400: request or resource cannot be understood, or breaks the rules of R4
-	NotFound                  // 404: no such resource, version, type or data store
-	NotAllowed                // 405: the resource does not take the method
-	NotAcceptable             // 406: no format that the client accepts
-	Conflict                  // 409: the resource is in a state that does not allow it
-	Duplicate                 // 409: the request was done before
-	Gone                      // 410: deleted
-	Stale                     // 412: a condition of the request does not hold
-	TooLarge                  // 413: the body is longer than the limit
-	Unsupported               // 415: a format or encoding of the body that is not known
-	Unprocessable             // 422: a profile or a rule of this server is broken
-	TooCostly                 // 422: what is asked for takes more work than the limit
-	Throttled                 // 429: too many requests of one client
-	Internal                  // 500: our fault
-	NotSupported              // 501: a part of FHIR that is not there
-	Unavailable               // 503: too busy, or not able to write, at present
-	Expired                   // 503: the request took longer than the limit
-	Full                      // 507: no space left
+	Malformed       Kind = iota // 400: request or resource cannot be understood, or breaks the rules of R4
+	Unauthenticated             // 401: nobody knows who asks
+	Forbidden                   // 403: who asks may not
+	NotFound                    // 404: no such resource, version, type or data store
+	NotAllowed                  // 405: the resource does not take the method
+	NotAcceptable               // 406: no format that the client accepts
+	Conflict                    // 409: the resource is in a state that does not allow it
+	Duplicate                   // 409: the request was done before
+	Gone                        // 410: deleted
+	Stale                       // 412: a condition of the request does not hold
+	TooLarge                    // 413: the body is longer than the limit
+	Unsupported                 // 415: a format or encoding of the body that is not known
+	Unprocessable               // 422: a profile or a rule of this server is broken
+	TooCostly                   // 422: what is asked for takes more work than the limit
+	Throttled                   // 429: too many requests of one client
+	Internal                    // 500: our fault
+	NotSupported                // 501: a part of FHIR that is not there
+	Unavailable                 // 503: too busy, or not able to write, at present
+	Expired                     // 503: the request took longer than the limit
+	Full                        // 507: no space left
 	numKinds
 )
 
@@ -40,24 +42,26 @@ var kinds = [numKinds]struct {
 	status int
 	code   string
 }{
-	Malformed:     {http.StatusBadRequest, fhir.CodeInvalid},
-	NotFound:      {http.StatusNotFound, fhir.CodeNotFound},
-	NotAllowed:    {http.StatusMethodNotAllowed, "not-supported"},
-	NotAcceptable: {http.StatusNotAcceptable, "not-supported"},
-	Conflict:      {http.StatusConflict, "conflict"},
-	Duplicate:     {http.StatusConflict, fhir.CodeDuplicate},
-	Gone:          {http.StatusGone, "deleted"},
-	Stale:         {http.StatusPreconditionFailed, "conflict"},
-	TooLarge:      {http.StatusRequestEntityTooLarge, fhir.CodeTooLong},
-	Unsupported:   {http.StatusUnsupportedMediaType, "not-supported"},
-	Unprocessable: {http.StatusUnprocessableEntity, "processing"},
-	TooCostly:     {http.StatusUnprocessableEntity, "too-costly"},
-	Throttled:     {http.StatusTooManyRequests, "throttled"},
-	Internal:      {http.StatusInternalServerError, "exception"},
-	NotSupported:  {http.StatusNotImplemented, "not-supported"},
-	Unavailable:   {http.StatusServiceUnavailable, "transient"},
-	Expired:       {http.StatusServiceUnavailable, "timeout"},
-	Full:          {http.StatusInsufficientStorage, "no-store"},
+	Malformed:       {http.StatusBadRequest, fhir.CodeInvalid},
+	Unauthenticated: {http.StatusUnauthorized, "login"},
+	Forbidden:       {http.StatusForbidden, "forbidden"},
+	NotFound:        {http.StatusNotFound, fhir.CodeNotFound},
+	NotAllowed:      {http.StatusMethodNotAllowed, "not-supported"},
+	NotAcceptable:   {http.StatusNotAcceptable, "not-supported"},
+	Conflict:        {http.StatusConflict, "conflict"},
+	Duplicate:       {http.StatusConflict, fhir.CodeDuplicate},
+	Gone:            {http.StatusGone, "deleted"},
+	Stale:           {http.StatusPreconditionFailed, "conflict"},
+	TooLarge:        {http.StatusRequestEntityTooLarge, fhir.CodeTooLong},
+	Unsupported:     {http.StatusUnsupportedMediaType, "not-supported"},
+	Unprocessable:   {http.StatusUnprocessableEntity, "processing"},
+	TooCostly:       {http.StatusUnprocessableEntity, "too-costly"},
+	Throttled:       {http.StatusTooManyRequests, "throttled"},
+	Internal:        {http.StatusInternalServerError, "exception"},
+	NotSupported:    {http.StatusNotImplemented, "not-supported"},
+	Unavailable:     {http.StatusServiceUnavailable, "transient"},
+	Expired:         {http.StatusServiceUnavailable, "timeout"},
+	Full:            {http.StatusInsufficientStorage, "no-store"},
 }
 
 // Status is the HTTP status of the kind.

@@ -17,6 +17,13 @@ type interaction struct {
 	resource  string // resource type; "" for none
 }
 
+// Describe names a request in words that have no data of it: the interaction, the id of
+// the data store and the resource type.
+func Describe(method, path string) (interaction, datastore, resource string) {
+	in := interactionOf(method, path)
+	return in.name, in.datastore, in.resource
+}
+
 // interactionOf tells by method and path what a request is. It is exact for requests
 // that are served; of others it says what they resemble.
 func interactionOf(method, path string) interaction {

@@ -33,6 +33,8 @@ type Options struct {
 	Ready func() error
 	// Metrics answers /metrics; nil: nothing does.
 	Metrics http.Handler
+	// Guard lets requests through to the handlers; nil: all come in.
+	Guard func(http.Handler) http.Handler
 	// TLS is the certificate; nil: the server speaks plain HTTP.
 	TLS *Certificate
 
@@ -152,8 +154,12 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 }
 
 func (s *Server) server(requests context.Context) *http.Server {
+	var handler http.Handler = http.HandlerFunc(s.route)
+	if s.o.Guard != nil {
+		handler = s.o.Guard(handler)
+	}
 	h := &http.Server{
-		Handler:           s.observed(http.HandlerFunc(s.route)),
+		Handler:           s.observed(handler),
 		ReadHeaderTimeout: s.o.HeaderTimeout,
 		ReadTimeout:       s.o.ReadTimeout,
 		WriteTimeout:      s.o.WriteTimeout,

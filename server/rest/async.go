@@ -11,6 +11,7 @@ import (
 
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/outcome"
+	"github.com/fhirlake/fhirlake/server/auth"
 	"github.com/fhirlake/fhirlake/server/rest/capability"
 )
 
@@ -37,6 +38,7 @@ const (
 // ticket is a request that is answered later.
 type ticket struct {
 	datastore string
+	access    *auth.Access // of who sent it
 	cancel    context.CancelFunc
 	state     ticketState
 	size      int64 // bytes that it counts for
@@ -107,7 +109,7 @@ func (x *exchange) later() (*reply, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), timeout)
 	c.ctx = ctx
-	t := &ticket{datastore: x.r.PathValue("datastore"), cancel: cancel, size: int64(len(c.body))}
+	t := &ticket{datastore: x.r.PathValue("datastore"), access: c.access, cancel: cancel, size: int64(len(c.body))}
 	id := h.o.NewID()
 	if f := d.put(id, t, h.o.Now()); f != nil {
 		cancel()
@@ -238,7 +240,7 @@ func (c *call) poll() (*reply, error) {
 	defer d.mu.Unlock()
 	d.sweep(c.h.o.Now())
 	t := d.tickets[id]
-	if t == nil || t.datastore != c.datastore {
+	if t == nil || t.datastore != c.datastore || !c.access.Owns(t.access) {
 		return nil, outcome.Faultf(outcome.NotFound, "there is no request '%s' to be answered later: answers are kept for %s, and not when the server ends", clip(id), capability.KeepAnswers)
 	}
 	if c.method == http.MethodDelete {

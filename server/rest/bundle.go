@@ -115,7 +115,7 @@ func wrapperIssues(issues []fhir.Issue, parsed bool) (wrong []fhir.Issue) {
 // read makes the call of an entry of the Bundle of c.
 func (it *item) read(c *call, t *fhir.Tree) error {
 	e := it.source
-	it.call = call{ctx: c.ctx, h: c.h, ds: c.ds, datastore: c.datastore, base: c.base, method: e.Method, header: http.Header{}, prefer: c.prefer, entry: true}
+	it.call = call{ctx: c.ctx, h: c.h, ds: c.ds, datastore: c.datastore, base: c.base, access: c.access, method: e.Method, header: http.Header{}, prefer: c.prefer, entry: true}
 	it.call.prefer.minimal = !c.prefer.representation && !c.prefer.outcome
 	at := bundle.Path(it.index)
 	var ok bool

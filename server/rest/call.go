@@ -12,6 +12,7 @@ import (
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/outcome"
 	"github.com/fhirlake/fhirlake/fhir/r4"
+	"github.com/fhirlake/fhirlake/server/auth"
 	"github.com/fhirlake/fhirlake/server/rest/capability"
 	"github.com/fhirlake/fhirlake/stages/validate"
 )
@@ -31,10 +32,11 @@ type call struct {
 	header http.Header // of the request; of an entry, what stands for it
 	body   []byte
 	prefer prefer
-	entry  bool    // it is an entry of a Bundle
-	async  bool    // it is answered later
-	newID  string  // of a resource that it creates; "": one is made
-	text   *[]byte // memory for one resource that is read; nil: new memory
+	entry  bool         // it is an entry of a Bundle
+	async  bool         // it is answered later
+	newID  string       // of a resource that it creates; "": one is made
+	access *auth.Access // what the sender may do; nil: all
+	text   *[]byte      // memory for one resource that is read; nil: new memory
 }
 
 // reply is what a call comes to. The zero values of members mean: no such header.
@@ -86,6 +88,9 @@ func readPrefer(h http.Header) (p prefer) {
 // run runs the interaction that method and target name.
 func (c *call) run() (*reply, error) {
 	if err := c.allowed(); err != nil {
+		return nil, err
+	}
+	if err := c.authorize(); err != nil {
 		return nil, err
 	}
 	if c.method == http.MethodOptions {

@@ -51,6 +51,9 @@ func (c *call) readCriteria(typ r4.TypeID, text string) (criteria, error) {
 	plain := *q
 	plain.Includes, plain.Summary, plain.Total, plain.Selects = nil, query.SummaryUnsaid, query.TotalNone, slices.Clone(q.Selects)
 	plain.Selects[0].Sort = nil
+	if err := c.narrow(&plain); err != nil {
+		return criteria{}, err
+	}
 	return criteria{q: &plain, key: c.datastore + "/" + typ.String() + "?" + strings.Join(pairs, "&")}, nil
 }
 
@@ -116,7 +119,7 @@ func (c *call) commitFound(x *change, one *lake.Resource) (*reply, error) {
 	}
 	writes := make([]lake.Write, 1)
 	x.arm(&writes[0])
-	outcomes, err := c.ds.store.Commit(c.ctx, writes)
+	outcomes, err := c.commitWrites(writes)
 	if condition := (*lake.ConditionError)(nil); errors.As(err, &condition) {
 		return nil, changedMeanwhile{err}
 	}
@@ -322,7 +325,7 @@ func (c *call) deleteMany(of criteria) (*reply, error) {
 		for i := range list {
 			writes[i] = lake.Write{Type: list[i].Type, ID: list[i].ID, Method: delta.Delete, IfMatch: list[i].Number}
 		}
-		outcomes, err := c.ds.store.Commit(c.ctx, writes)
+		outcomes, err := c.commitWrites(writes)
 		if condition := (*lake.ConditionError)(nil); errors.As(err, &condition) {
 			continue
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/fhirlake/fhirlake/fhir/outcome"
+	"github.com/fhirlake/fhirlake/server/auth"
 	"github.com/fhirlake/fhirlake/server/rest/capability"
 	"github.com/fhirlake/fhirlake/store/lake"
 )
@@ -36,6 +37,10 @@ type Options struct {
 	Bodies     int64         // bytes of requests' bodies in memory, further ones get 503; 0: 256 MiB
 	Timeout    time.Duration // of a request, from its header to its answer; 0: 60 s
 	SlowSearch time.Duration // searches that take as long are logged, without values; 0: 1 s
+
+	// Guarded says that a guard is before the handler: a request without a principal is
+	// refused.
+	Guarded bool
 
 	Now   func() time.Time // nil: time.Now
 	NewID func() string    // ids of created resources; nil: random UUIDs
@@ -184,6 +189,14 @@ func (x *exchange) dismiss() {
 func (x *exchange) readCall(ctx context.Context) error {
 	r := x.r
 	id := r.PathValue("datastore")
+	who := auth.From(r.Context())
+	if who == nil && x.h.o.Guarded {
+		return outcome.Faultf(outcome.Unauthenticated, "nobody knows who asks")
+	}
+	access := who.In(id)
+	if err := access.Enter(); err != nil {
+		return err
+	}
 	ds, err := x.h.o.DataStore(id)
 	if errors.Is(err, ErrNoDataStore) {
 		return outcome.Faultf(outcome.NotFound, "there is no data store '%s'", clip(id))
@@ -192,7 +205,7 @@ func (x *exchange) readCall(ctx context.Context) error {
 		return err
 	}
 	c := &x.call
-	*c = call{ctx: ctx, h: x.h, ds: ds, datastore: id, base: x.h.base(r) + "/datastore/" + id + "/r4", method: r.Method, header: r.Header, text: &x.text}
+	*c = call{ctx: ctx, h: x.h, ds: ds, datastore: id, base: x.h.base(r) + "/datastore/" + id + "/r4", access: access, method: r.Method, header: r.Header, text: &x.text}
 	if c.target, err = readTarget(r.PathValue("path")); err == nil {
 		err = checkSlashes(r.URL.RawPath)
 	}
@@ -211,6 +224,9 @@ func (x *exchange) readCall(ctx context.Context) error {
 	}
 	if err := c.allowed(); err != nil {
 		return err // before the body is read
+	}
+	if err := c.authorize(); err != nil {
+		return err
 	}
 	switch r.Method {
 	case http.MethodPost, http.MethodPut, http.MethodPatch:

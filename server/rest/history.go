@@ -29,6 +29,11 @@ func (c *call) history() (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.access.Limited() {
+		if err := c.mayList(cut); err != nil {
+			return nil, err
+		}
+	}
 	if cut.summary == summaryCount {
 		if q.ID == "" {
 			return nil, outcome.Faultf(outcome.NotSupported, "_summary=count is there for the history of one resource only")
@@ -88,6 +93,9 @@ func (c *call) writeHistory(w *stream, q lake.HistoryQuery, cut subset) error {
 		if cut.summary == summaryCount {
 			return nil
 		}
+		if ok, err := c.reaches(r); err != nil || !ok {
+			return err
+		}
 		var err error
 		if buf, err = c.appendVersion(append(buf[:0], sep...), r, &cut); err != nil {
 			return err
@@ -107,7 +115,7 @@ func (c *call) writeHistory(w *stream, q lake.HistoryQuery, cut subset) error {
 	if sep == "," {
 		buf = append(buf, ']')
 	}
-	if total >= 0 {
+	if total >= 0 && !c.access.Limited() {
 		buf = strconv.AppendInt(append(buf, `,"total":`...), total, 10)
 	}
 	buf = c.appendLink(append(buf, `,"link":[`...), "self", c.query)

@@ -73,6 +73,9 @@ func (c *call) metaOfAll() (*reply, error) {
 	if c.typ != 0 && capability.Of(c.typ) == 0 {
 		return nil, outcome.Faultf(outcome.NotFound, "%s is not stored", c.typ)
 	}
+	if c.access.Limited() {
+		return nil, outcome.Faultf(outcome.Forbidden, "$meta of many resources is not allowed to who asks")
+	}
 	list, err := c.ds.options.Search.Marked(c.ctx, c.typ)
 	if err != nil {
 		return nil, err

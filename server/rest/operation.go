@@ -153,8 +153,8 @@ func (c *call) validateDelete() (*reply, error) {
 	if !capability.Of(c.typ).Has(capability.Delete) {
 		return nil, outcome.Faultf(outcome.NotAllowed, "%s cannot be deleted", c.typ)
 	}
-	if _, err := c.ds.store.Read(c.typ, c.id, nil); err != nil {
-		return nil, c.readFault(err)
+	if _, err := c.current(); err != nil {
+		return nil, err
 	}
 	return &reply{status: http.StatusOK, json: outcome.Append(nil, allGood, outcome.At{})}, nil
 }

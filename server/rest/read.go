@@ -22,7 +22,7 @@ func (c *call) read() (*reply, error) {
 		dst = (*c.text)[:0]
 	}
 	res, err := c.ds.store.Read(c.typ, c.id, dst)
-	if err != nil {
+	if err = c.seen(&res, err); err != nil {
 		return nil, c.readFault(err)
 	}
 	return c.give(&res)
@@ -47,6 +47,7 @@ func (c *call) versionOf() (lake.Resource, error) {
 		return lake.Resource{}, outcome.Faultf(outcome.NotFound, "%s/%s has no version '%s'", c.typ, c.id, clip(c.version))
 	}
 	res, err := c.ds.store.ReadVersion(c.typ, c.id, uint32(n), nil)
+	err = c.seen(&res, err)
 	if errors.Is(err, lake.ErrNotFound) {
 		return res, outcome.Faultf(outcome.NotFound, "%s/%s has no version %d", c.typ, c.id, n)
 	}
@@ -56,7 +57,10 @@ func (c *call) versionOf() (lake.Resource, error) {
 // current reads the current version.
 func (c *call) current() (lake.Resource, error) {
 	res, err := c.ds.store.Read(c.typ, c.id, nil)
-	return res, c.readFault(err)
+	if err = c.seen(&res, err); err != nil {
+		return lake.Resource{}, c.readFault(err)
+	}
+	return res, nil
 }
 
 // readFault says what an error of reading the resource of the call means; nil is none.

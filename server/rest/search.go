@@ -79,6 +79,9 @@ func (c *call) findPage(q *query.Query, path string) (*found, error) {
 		return nil, outcome.Faultf(outcome.Malformed, "parameter %s: '%s' is none of true, false", explainParameter, clip(v))
 	}
 	var err error
+	if err = c.narrow(q); err != nil {
+		return nil, err
+	}
 	if s.page, err = c.find(q, r); err != nil {
 		return nil, err
 	}
@@ -93,6 +96,9 @@ func (c *call) find(q *query.Query, r search.Request) (*search.Page, error) {
 	}
 	start := time.Now()
 	p, err := c.ds.options.Search.Search(c.ctx, q, r)
+	if err == nil {
+		err = c.sift(p)
+	}
 	if took := time.Since(start); took >= c.h.o.SlowSearch {
 		c.h.o.Log.WarnContext(c.ctx, "slow search", "datastore", c.datastore, "path", pathOf(q), "parameters", q.Names(), "duration", took)
 	}

@@ -86,6 +86,9 @@ func checkAll(items []item) error {
 			err = outcome.Faultf(outcome.Malformed, "'%s' is no valid id: 1 to 64 letters, digits, '-' and '.'", clip(it.id))
 		default:
 			if err = it.allowed(); err == nil {
+				err = it.authorize()
+			}
+			if err == nil {
 				err = it.checkQuery()
 			}
 		}
@@ -238,7 +241,7 @@ func (c *call) commitAll(items []item) error {
 			}
 		}
 	}
-	outcomes, err := c.ds.store.Commit(c.ctx, writes)
+	outcomes, err := c.commitWrites(writes)
 	var condition *lake.ConditionError
 	switch {
 	case errors.As(err, &condition):

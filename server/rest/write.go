@@ -146,7 +146,7 @@ func (c *call) prepareText(level validate.Level, typ r4.TypeID, id string, write
 func (c *call) commit(x *change) (*reply, error) {
 	writes := make([]lake.Write, 1)
 	x.arm(&writes[0])
-	outcomes, err := c.ds.store.Commit(c.ctx, writes)
+	outcomes, err := c.commitWrites(writes)
 	if err != nil {
 		return nil, c.commitFault(err)
 	}
@@ -183,6 +183,16 @@ func (e *located) Unwrap() error { return e.Fault }
 
 func (c *call) conditionFault(e *lake.ConditionError) error {
 	v := &e.Current
+	if c.access.Limited() { // the condition was decided before what is there was looked at
+		now, err := c.ds.store.Read(v.Type, v.ID, nil)
+		ok := false
+		if err == nil {
+			ok, err = c.reaches(&now)
+		}
+		if v.Number != 0 && (err != nil || !ok) {
+			return c.outOfReach(v.Type, v.ID, methods[c.method])
+		}
+	}
 	deleted := v.Method == delta.Delete
 	switch {
 	case e.Kind == lake.Exists && c.method == http.MethodPost:
@@ -264,7 +274,7 @@ func (c *call) delete() (*reply, error) {
 	if w[0].IfNoneMatch {
 		return nil, outcome.Faultf(outcome.Malformed, "header If-None-Match does not go with DELETE")
 	}
-	outcomes, err := c.ds.store.Commit(c.ctx, w[:])
+	outcomes, err := c.commitWrites(w[:])
 	if err != nil {
 		return nil, c.commitFault(err)
 	}

@@ -51,6 +51,16 @@ var codes = []struct {
 	{SearchType, "search-type", "GET Type?..., POST Type/_search"},
 }
 
+// Code is FHIR's code of an interaction (value set type-restful-interaction).
+func (i Interaction) Code() string {
+	for _, c := range codes {
+		if c.interaction == i {
+			return c.code
+		}
+	}
+	return ""
+}
+
 const all = Set(Read | VersionRead | Update | Patch | Delete | HistoryInstance | HistoryType | Create | SearchType)
 
 // Of gives the interactions of a resource type. OperationOutcome and Parameters are
