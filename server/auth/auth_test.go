@@ -153,14 +153,14 @@ func TestSettings(t *testing.T) {
 		mode os.FileMode
 		want string // of the error; "" for none
 	}{
-		"keys":               {`{"keys":[{"id":"a","secret":"s3","grants":[{"datastore":"*","permissions":["read"]}]}]}`, 0o600, ""},
+		"keys":               {`{"keys":[{"id":"a","secret":"swordfish","grants":[{"datastore":"*","permissions":["read"]}]}]}`, 0o600, ""},
 		"readable by others": {`{}`, 0o644, "can be read by others"},
-		"no JSON":            {`{"keys":[{"id":"a","secret":s3}]}`, 0o600, "no JSON at byte"},
+		"no JSON":            {`{"keys":[{"id":"a","secret":swordfish}]}`, 0o600, "no JSON at byte"},
 		"wrong type":         {`{"keys":[{"id":"a","secret":33}]}`, 0o600, "is no string"},
 		"unknown member":     {`{"kees":[]}`, 0o600, "unknown field"},
-		"twice":              {`{"keys":[{"id":"a","secret":"s3"},{"id":"a","secret":"s3"}]}`, 0o600, "twice"},
+		"twice":              {`{"keys":[{"id":"a","secret":"swordfish"},{"id":"a","secret":"swordfish"}]}`, 0o600, "twice"},
 		"no secret":          {`{"keys":[{"id":"a"}]}`, 0o600, "no secret"},
-		"permission":         {`{"keys":[{"id":"a","secret":"s3","grants":[{"datastore":"*","permissions":["all"]}]}]}`, 0o600, "none of read, write, admin"},
+		"permission":         {`{"keys":[{"id":"a","secret":"swordfish","grants":[{"datastore":"*","permissions":["all"]}]}]}`, 0o600, "none of read, write, admin"},
 		"issuer over http":   {`{"issuers":[{"issuer":"i","audience":["a"],"datastores":["*"],"jwks":"http://example.org/keys"}]}`, 0o600, "no https URL"},
 		"issuer, no keys":    {`{"issuers":[{"issuer":"i","audience":["a"],"datastores":["*"]}]}`, 0o600, "one of jwks and jwksFile"},
 		"issuer, audience":   {`{"issuers":[{"issuer":"i","datastores":["*"],"jwksFile":"f"}]}`, 0o600, "needs issuer, audience"},
@@ -170,7 +170,7 @@ func TestSettings(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := ReadSettings(path)
-		if (err == nil) != (c.want == "") || err != nil && (!strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "s3")) {
+		if (err == nil) != (c.want == "") || err != nil && (!strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "swordfish")) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}
