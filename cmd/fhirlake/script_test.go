@@ -46,7 +46,8 @@ var update = flag.Bool("update", false, "rewrite what scripts compare with")
 //	datastore NAME        makes /r4 in paths, and $BASE, that of a data store
 //	stop INT|TERM         ends it with a signal; stdout is its log
 //	stopped CODE INT|TERM|KILL  likewise, when it exits with another code
-//	hup                   has it read its certificate again
+//	hup [PATH STATUS]     has it read its files again, and waits for a new certificate or
+//	                      for the answer
 //	certificate FILE KEY  makes a certificate
 //
 // and the conditions [ordinary], [unshare] and [full] for what the machine allows.

@@ -199,15 +199,29 @@ func stoppedCommand(ts *testscript.TestScript, neg bool, args []string) {
 	fmt.Fprint(ts.Stdout(), s.log)
 }
 
-// hupCommand has the server read its certificate again, and waits until it has.
-func hupCommand(ts *testscript.TestScript, _ bool, _ []string) {
+// hupCommand has the server read its files again: hup [PATH STATUS]. It waits until the
+// path is answered with the status, or without one until there is another certificate.
+func hupCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 && len(args) != 2 {
+		ts.Fatalf("usage: hup [PATH STATUS]")
+	}
+	s := current(ts).server
 	name := ts.MkAbs("fhirlake-data/lock")
 	before := ts.ReadFile(name)
-	ts.Check(current(ts).server.cmd.Process.Signal(syscall.SIGHUP))
-	for {
-		if now := ts.ReadFile(name); now != before && strings.HasSuffix(now, "}\n") {
-			return
+	done := func() bool {
+		now := ts.ReadFile(name)
+		return now != before && strings.HasSuffix(now, "}\n")
+	}
+	if len(args) == 2 {
+		done = func() bool {
+			resp, err := client.Get(s.url + args[0])
+			ts.Check(err)
+			resp.Body.Close()
+			return strconv.Itoa(resp.StatusCode) == args[1]
 		}
+	}
+	ts.Check(s.cmd.Process.Signal(syscall.SIGHUP))
+	for !done() {
 		time.Sleep(2 * time.Millisecond)
 	}
 }
