@@ -88,7 +88,7 @@ func New(o Options) *Handler {
 
 // ServeHTTP implements [http.Handler].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	for part := range strings.SplitSeq(strings.Trim(r.URL.Path, "/"), "/") {
+	for part := range strings.SplitSeq(strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/"), "/"), "/") {
 		if part == "" || part == "." || part == ".." {
 			h.unknown(w, r) // the mux would redirect
 			return

@@ -179,6 +179,18 @@ func TestInjectionsAreFoundAsTheyStand(t *testing.T) {
 	}
 }
 
+// TestPathsThatAreNotCleanAreNotRedirected: an answer 404 has an OperationOutcome, and
+// nobody is sent elsewhere.
+func TestPathsThatAreNotCleanAreNotRedirected(t *testing.T) {
+	s := injectable(t)
+	for _, path := range []string{"//", "/Patient//", "/Patient/p//?code=a", "//Patient", "/Patient/p/../q", "/Patient/./p", "/Patient/p///"} {
+		w := s.do(t, "GET", path, "")
+		if answered(t, path, w); w.Code != 404 {
+			t.Errorf("%s: %d, want 404", path, w.Code)
+		}
+	}
+}
+
 // TestChangedPageTokens: a token with any other byte is no page.
 func TestChangedPageTokens(t *testing.T) {
 	s := injectable(t)
