@@ -93,6 +93,9 @@ func TestIncludesBehindManyOldVersions(t *testing.T) {
 			all[fmt.Sprintf("Observation/o%d", i)] = fmt.Sprintf(`"subject":{"reference":"Patient/p"},"valueInteger":%d`, n)
 		}
 		s.put(all)
+		if _, err := s.search("Patient", "_id=p"); err != nil { // takes these versions in
+			t.Fatal(err)
+		}
 	}
 	p, err := s.search("Patient", "_id=p&_revinclude=Observation:patient")
 	if err != nil || len(p.Included) != 1000 {
