@@ -25,7 +25,8 @@ func TestCounts(t *testing.T) {
 	}
 	got["abbreviations"] = len(Abbreviations())
 	for kind, least := range map[string]int{
-		TypeDiagnosis: 2500, TypeGeneric: 500, TypeBrand: 700,
+		TypeDiagnosis: 2500, TypeGeneric: 1500, TypeBrand: 1500, "classes of drugs": 80, TypeTest: 300,
+		TypeProcedure: 250, TypeTreatment: 50, TypeSite: 500, "abbreviations": 400,
 	} {
 		if got[kind] < least {
 			t.Errorf("%d of %s, want %d or more", got[kind], kind, least)
@@ -71,7 +72,7 @@ func TestLetterCase(t *testing.T) {
 // everyday are words that mean a finding, a test or a part of the body only among
 // their neighbours: alone they are no term.
 var everyday = strings.Fields(`
-	all an arm as at back band base be block body branch cast cell change cold cord culture cup cut
+	alcohol all an as at back band base be block body branch cast cell change cold cord culture cup cut
 	depressed discharge does drug exposure fall falls fit fits flat focus form gas graft growth heat his hot
 	if in infected is it labor lead lesion line mark mass may me mean media mental mole no node now of on
 	or order pace part patch period pill positive pressure process rate record reduction
