@@ -119,6 +119,7 @@ var reviewedTitles = map[string]string{
 	"acalculia":                     "R48.8",   // Other symbolic dysfunctions
 	"anaplasmosis":                  "A77.49",  // Other ehrlichiosis
 	"anastomotic leak":              "K91.89",  // Other postprocedural complications and disorders of digestive system
+	"biliary colic":                 "K80.50",  // Calculus of bile duct without cholangitis or cholecystitis without obstruction
 	"biliary dyskinesia":            "K82.8",   // Other specified diseases of gallbladder
 	"brain fog":                     "R41.9",   // Unspecified symptoms and signs involving cognitive functions and awareness
 	"brugada syndrome":              "I49.8",   // Other specified cardiac arrhythmias

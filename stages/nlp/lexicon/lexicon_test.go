@@ -125,6 +125,27 @@ func TestAbbreviations(t *testing.T) {
 	}
 }
 
+// A short form without doubt means one term, in whichever file it stands.
+func TestAbbreviationsAgreeWithTerms(t *testing.T) {
+	byName := map[[2]string]string{}
+	for _, m := range Terms() {
+		for _, n := range m.names() {
+			byName[[2]string{m.Category, n}] = m.Preferred
+		}
+	}
+	for _, a := range Abbreviations() {
+		if a.Ambiguous {
+			continue
+		}
+		for _, category := range []string{CategoryCondition, CategoryMedication, CategoryTest, CategoryAnatomy} {
+			long, ok := byName[[2]string{category, a.Long}]
+			if short, also := byName[[2]string{category, a.Short}]; ok && also && short != long {
+				t.Errorf("%q is %q of %q, and an abbreviation of %q", a.Short, a.Long, long, short)
+			}
+		}
+	}
+}
+
 func TestRead(t *testing.T) {
 	conditions := tables[0]
 	head := strings.Join(slices.Concat(baseColumns, conditions.columns), "\t") + "\n"
