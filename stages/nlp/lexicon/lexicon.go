@@ -117,8 +117,9 @@ var abbreviations = sync.OnceValues(func() ([]Abbreviation, error) {
 func Terms() []Term { return must(terms()) }
 
 // Abbreviations returns every reading of every short form, under the same rules as
-// [Terms]. It holds those of the terms' own abbreviations that have more than one
-// reading, and short forms of words that are no terms.
+// [Terms]. A reading may be a name of a term, of any category, or none
+// ("by mouth"). A short form that is ambiguous here is so in a term's
+// Abbreviations too.
 func Abbreviations() []Abbreviation { return must(abbreviations()) }
 
 func must[T any](v T, err error) T {
