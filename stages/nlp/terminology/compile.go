@@ -235,4 +235,3 @@ func (c *compiler) best(refs []uint32) []uint32 {
 	}
 	return kept
 }
-
