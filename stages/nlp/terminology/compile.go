@@ -189,12 +189,13 @@ func findable(t *Term, tokens []token.Token, words []uint64) bool {
 }
 
 // exact tells whether a term is only itself in capitals: a short form that is
-// said to be one, and that is short or a word of daily speech otherwise.
+// said to be one, and that could be read as a word otherwise.
 func exact(t *Term, tokens []token.Token) bool {
 	if !t.Exact || len(tokens) != 1 || !tokens[0].Flags.Has(token.Upper) {
 		return false
 	}
-	return tokens[0].End-tokens[0].Begin < 3 || everyday[tokens[0].Hash]
+	n := tokens[0].End - tokens[0].Begin
+	return n < 3 || n <= 4 && strings.ContainsAny(t.Text, "AEIOUY") || everyday[tokens[0].Hash]
 }
 
 func (c *compiler) concept(t *Term) uint32 {

@@ -49,8 +49,7 @@ func (d *diag) emit(emit func(terminology.Term)) {
 // indexTerm is a main term of an index or a term below one.
 type indexTerm struct {
 	Title struct {
-		Text  string   `xml:",chardata"`
-		Nemod []string `xml:"nemod"`
+		Text string `xml:",chardata"`
 	} `xml:"title"`
 	Code  string `xml:"code"`
 	Cells []struct {
@@ -94,21 +93,15 @@ func ReadIndex(r io.Reader, emit func(terminology.Term)) error {
 }
 
 // emitDrug emits the names of the table of drugs. Its codes are of poisonings,
-// not of the drugs, so the terms have none.
+// not of the drugs, so the terms have none. Terms below a main one and what stands
+// in brackets only modify it.
 func (t *indexTerm) emitDrug(emit func(terminology.Term)) {
-	names := variants(t.Title.Text)
-	for _, n := range t.Title.Nemod {
-		if strings.Count(n, "(") == 1 && strings.HasPrefix(n, "(") && strings.HasSuffix(n, ")") {
-			names = append(names, variants(strings.Trim(n, "()"))...)
-		}
-	}
-	for _, n := range names {
+	for _, n := range variants(t.Title.Text) {
 		if len(n) < 3 || drugWords[strings.ToLower(n)] {
 			continue
 		}
 		emit(terminology.Term{Text: n, Category: terminology.Medication, Type: terminology.GenericName})
 	}
-	// Terms below a main one modify it: only those of chemical names are names by themselves.
 }
 
 // drugWords are entries of the table that are no substance.

@@ -1,0 +1,53 @@
+package nlp
+
+import (
+	"sync"
+
+	"github.com/fhirlake/fhirlake/stages/nlp/lexicon"
+	"github.com/fhirlake/fhirlake/stages/nlp/terminology"
+)
+
+// CoreTerms are the terms of the lexicon that is part of the binary.
+func CoreTerms() []terminology.Term {
+	needsMore := map[string]bool{}
+	longs := map[string][]string{}
+	for _, a := range lexicon.Abbreviations() {
+		if a.Ambiguous {
+			needsMore[a.Short] = true
+		} else {
+			longs[a.Long] = append(longs[a.Long], a.Short)
+		}
+	}
+	var out []terminology.Term
+	for _, t := range lexicon.Terms() {
+		m := coreTerm(t)
+		for i, name := range append([]string{t.Preferred}, t.Synonyms...) {
+			m.Text, m.Rank = name, min(uint8(i), 1)
+			out = append(out, m)
+			for _, short := range longs[name] {
+				s := m
+				s.Text, s.Rank, s.Exact = short, 2, true
+				out = append(out, s)
+			}
+		}
+		for _, short := range t.Abbreviations {
+			if !needsMore[short] {
+				m.Text, m.Rank, m.Exact = short, 2, true
+				out = append(out, m)
+			}
+		}
+	}
+	return out
+}
+
+func coreTerm(t lexicon.Term) terminology.Term {
+	m := terminology.Term{Code: t.Code, Preferred: t.Title, Reviewed: true}
+	m.System, _ = terminology.ParseSystem(t.System)
+	m.Category, _ = terminology.ParseCategory(t.Category)
+	m.Type, _ = terminology.ParseType(t.Type)
+	m.Kind, _ = terminology.ParseKind(t.Kind)
+	return m
+}
+
+// CoreIndex is the dictionary of the lexicon alone. It is compiled once.
+var CoreIndex = sync.OnceValue(func() *terminology.Index { return terminology.Compile(CoreTerms()) })

@@ -1,0 +1,170 @@
+package nlp
+
+import (
+	"bytes"
+	"strconv"
+
+	"github.com/fhirlake/fhirlake/fhir"
+	"github.com/fhirlake/fhirlake/stages/nlp/phrase"
+	"github.com/fhirlake/fhirlake/stages/nlp/terminology"
+	"github.com/fhirlake/fhirlake/stages/nlp/token"
+)
+
+// AppendJSON adds the document as one JSON object: its entities, those of given
+// mentions first, in their order. A mention that was not found in the text has
+// no offsets and the score 0.
+func (d *Document) AppendJSON(dst []byte, mentions []string) []byte {
+	dst = append(dst, `{"entities":[`...)
+	first := true
+	comma := func() {
+		if !first {
+			dst = append(dst, ',')
+		}
+		first = false
+	}
+	for i, text := range mentions {
+		comma()
+		at := -1
+		for k := range d.Entities {
+			if d.Entities[k].Mention() == i {
+				at = k
+			}
+		}
+		if at < 0 {
+			dst = append(dst, `{"text":`...)
+			dst = fhir.AppendQuoted(dst, text)
+			dst = append(dst, `,"beginOffset":null,"endOffset":null,"score":0,"traits":[],"attributes":[],"icd10cm":[],"rxnorm":[],"snomedct":[]}`...)
+			continue
+		}
+		dst = d.appendEntity(dst, &d.Entities[at])
+	}
+	for i := range d.Entities {
+		if d.Entities[i].Mention() < 0 {
+			comma()
+			dst = d.appendEntity(dst, &d.Entities[i])
+		}
+	}
+	return append(dst, "]}"...)
+}
+
+func (d *Document) appendEntity(dst []byte, e *Entity) []byte {
+	dst = d.appendMention(dst, e.ByteBegin, e.ByteEnd, e.Begin, e.End, e.Category, e.Type, e.Score)
+	dst = append(dst, `,"traits":[`...)
+	first := true
+	for _, t := range traitNames {
+		if !e.Traits.Has(t.trait) {
+			continue
+		}
+		if !first {
+			dst = append(dst, ',')
+		}
+		first = false
+		dst = append(dst, `{"name":"`...)
+		dst = append(dst, t.name...)
+		dst = append(dst, `","score":`...)
+		dst = append(appendScore(dst, t.score), '}')
+	}
+	dst = append(dst, `],"attributes":[`...)
+	for i, a := range d.AttributesOf(e) {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = d.appendMention(dst, a.ByteBegin, a.ByteEnd, a.Begin, a.End, a.Category, a.Type, a.Score)
+		dst = append(dst, `,"relationshipScore":`...)
+		dst = appendScore(dst, a.RelationshipScore)
+		dst = append(dst, `,"relationshipType":"`...)
+		dst = append(dst, a.Relationship...)
+		dst = append(dst, `"}`...)
+	}
+	dst = append(dst, ']')
+	dst = d.appendConcepts(dst, `,"icd10cm":[`, e, terminology.ICD10CM)
+	dst = d.appendConcepts(dst, `,"rxnorm":[`, e, terminology.RxNorm)
+	dst = d.appendConcepts(dst, `,"snomedct":[`, e, terminology.SNOMEDCT)
+	return append(dst, '}')
+}
+
+func (d *Document) appendMention(dst []byte, byteBegin, byteEnd, begin, end int, c terminology.Category, t terminology.Type, score float32) []byte {
+	dst = append(dst, `{"text":`...)
+	dst = fhir.AppendQuoted(dst, string(bytes.ToValidUTF8(d.Text[byteBegin:byteEnd], []byte("\uFFFD"))))
+	dst = append(dst, `,"beginOffset":`...)
+	dst = strconv.AppendInt(dst, int64(begin), 10)
+	dst = append(dst, `,"endOffset":`...)
+	dst = strconv.AppendInt(dst, int64(end), 10)
+	dst = append(dst, `,"category":"`...)
+	dst = append(dst, c.String()...)
+	dst = append(dst, `","type":"`...)
+	dst = append(dst, t.String()...)
+	dst = append(dst, `","score":`...)
+	return appendScore(dst, score)
+}
+
+func (d *Document) appendConcepts(dst []byte, key string, e *Entity, system terminology.System) []byte {
+	dst = append(dst, key...)
+	first := true
+	d.Concepts(e, system, func(c terminology.Concept, score float32) {
+		if !first {
+			dst = append(dst, ',')
+		}
+		first = false
+		dst = append(dst, `{"code":`...)
+		dst = fhir.AppendQuoted(dst, string(c.Code))
+		dst = append(dst, `,"description":`...)
+		dst = fhir.AppendQuoted(dst, string(c.Description))
+		dst = append(dst, `,"score":`...)
+		dst = append(appendScore(dst, score), '}')
+	})
+	return append(dst, ']')
+}
+
+func appendScore(dst []byte, score float32) []byte {
+	return strconv.AppendFloat(dst, float64(int(score*1000+0.5))/1000, 'f', -1, 64)
+}
+
+// Locate finds the first occurrence of each text as a mention: as it stands, then
+// without regard to letter case, then word by word. The mentions of
+// those that do not occur are empty.
+func Locate(text []byte, mentions []string) []Mention {
+	var tokens, words []token.Token
+	folded := bytes.ToLower(text)
+	out := make([]Mention, len(mentions))
+	for i, m := range mentions {
+		want := []byte(m)
+		if at := bytes.Index(text, want); at >= 0 {
+			out[i] = Mention{at, at + len(want)}
+			continue
+		}
+		if at := bytes.Index(folded, bytes.ToLower(want)); at >= 0 && len(folded) == len(text) {
+			out[i] = Mention{at, at + len(want)}
+			continue
+		}
+		if tokens == nil {
+			tokens = token.Append(nil, text)
+		}
+		words = token.Append(words[:0], want)
+		hashes := phrase.Words(nil, words)
+		for k := range tokens {
+			if n := matches(tokens[k:], hashes); n > 0 {
+				out[i] = Mention{int(tokens[k].Begin), int(tokens[k+n-1].End)}
+				break
+			}
+		}
+	}
+	return out
+}
+
+// matches tells how many tokens the words take at the beginning of tokens, or 0.
+func matches(tokens []token.Token, words []uint64) int {
+	n, w := 0, 0
+	for w < len(words) {
+		switch {
+		case n == len(tokens):
+			return 0
+		case tokens[n].Hash == words[w]:
+			w++
+		case !tokens[n].Flags.Has(token.Skip):
+			return 0
+		}
+		n++
+	}
+	return n
+}
