@@ -1,0 +1,151 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fhirlake/fhirlake/fhir"
+	"github.com/fhirlake/fhirlake/stages/nlp"
+)
+
+func newNLPCommand() *cobra.Command {
+	var lines bool
+	var page string
+	c := &cobra.Command{
+		Use:   "nlp [flags] [FILE|-]",
+		Short: "Find the medical entities of a text",
+		Long: `Nlp reads a clinical note (a file in UTF-8, or standard input) and prints what it
+finds as one line of JSON: conditions, medications with their doses, tests with
+their values, procedures, anatomy, times and personal data, each with its place in
+code points, what the context says of it (denied, past, of a relative ...) and the
+codes that the dictionary has for it. A score is no probability; it says how a
+mention was found.
+
+With --lines each line of the input is a document, and is answered by a line: plain
+text, or
+  {"text":"No fever.","mentions":["fever"]}
+whose mentions are found at their first occurrence and come first, in their order,
+whatever the dictionary says of them.
+
+With --html FILE the text is written there with its entities marked.
+
+The exit code is 3 when a line that begins as JSON is no such document; its answer
+is {"error":"..."}.`,
+		Example: `  fhirlake nlp note.txt
+  echo "No fever. Lisinopril 10 mg daily." | fhirlake nlp -
+  fhirlake nlp --lines notes.txt > entities.ndjson
+  fhirlake nlp --html note.html note.txt`,
+		Args: func(c *cobra.Command, args []string) error {
+			switch {
+			case len(args) > 1:
+				return usageError("expected one FILE, found %d", len(args))
+			case lines && c.Flags().Changed("html"):
+				return usageError("--html shows one text; leave out --lines")
+			case c.Flags().Changed("html") && page == "":
+				return usageError("--html needs the name of a file")
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			in, name := c.InOrStdin(), "standard input"
+			if len(args) == 1 && args[0] != "-" {
+				f, err := os.Open(args[0])
+				if err != nil {
+					return err
+				}
+				defer f.Close()
+				in, name = f, args[0]
+			}
+			if lines {
+				return nlpLines(in, c.OutOrStdout())
+			}
+			return nlpText(in, name, page, c.OutOrStdout())
+		},
+	}
+	c.Flags().BoolVar(&lines, "lines", false, "each line of the input is a document")
+	c.Flags().StringVar(&page, "html", "", "write the text with its entities marked to `FILE`")
+	return c
+}
+
+// nlpText reads one document.
+func nlpText(in io.Reader, name, page string, out io.Writer) error {
+	text, err := io.ReadAll(in)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", name, err)
+	}
+	doc := nlp.NewDetector(nlp.CoreIndex()).Detect(text)
+	if page != "" {
+		if err := os.WriteFile(page, doc.AppendHTML(nil, filepath.Base(name)), 0o644); err != nil {
+			return err
+		}
+	}
+	_, err = out.Write(append(doc.AppendJSON(nil, nil), '\n'))
+	return err
+}
+
+// nlpRequest is a line of --lines that is JSON.
+type nlpRequest struct {
+	Text     *string  `json:"text"`
+	Mentions []string `json:"mentions"`
+}
+
+// nlpLines answers each line of in. Answers are written before it waits for more
+// input, so that another program may hold a conversation.
+func nlpLines(in io.Reader, out io.Writer) error {
+	r, w := bufio.NewReaderSize(in, 64<<10), bufio.NewWriter(out)
+	d := nlp.NewDetector(nlp.CoreIndex())
+	var answer []byte
+	faulty := false
+	for {
+		line, err := r.ReadBytes('\n')
+		if err != nil && err != io.EOF {
+			return err
+		}
+		if len(line) > 0 {
+			var ok bool
+			answer, ok = nlpLine(d, answer[:0], bytes.TrimRight(line, "\r\n"))
+			faulty = faulty || !ok
+			if _, err := w.Write(append(answer, '\n')); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF || r.Buffered() == 0 {
+			if err := w.Flush(); err != nil {
+				return err
+			}
+		}
+		if err == io.EOF {
+			break
+		}
+	}
+	if faulty {
+		return exitError{code: exitRejected}
+	}
+	return nil
+}
+
+// nlpLine adds the answer to one line, and tells whether the line was a document.
+func nlpLine(d *nlp.Detector, dst, line []byte) ([]byte, bool) {
+	if !bytes.HasPrefix(bytes.TrimLeft(line, " \t"), []byte("{")) {
+		return d.Detect(line).AppendJSON(dst, nil), true
+	}
+	var q nlpRequest
+	err := json.Unmarshal(line, &q)
+	if err == nil && q.Text == nil {
+		err = errors.New(`no "text"`)
+	}
+	if err != nil {
+		dst = append(dst, `{"error":`...)
+		return append(fhir.AppendQuoted(dst, "no document: "+err.Error()), '}'), false
+	}
+	text := []byte(*q.Text)
+	return d.DetectWith(text, nlp.Locate(text, q.Mentions)).AppendJSON(dst, q.Mentions), true
+}
