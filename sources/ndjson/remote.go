@@ -82,13 +82,13 @@ func (r *remoteObject) Size() int64        { return r.o.Size }
 func (r *remoteObject) requestCost() int64 { return DefaultBatchSize / 4 }
 
 func (r *remoteObject) Open(ctx context.Context) (Handle, error) {
-	return &openRemote{r.c.Open(ctx, r.o), r.name}, nil
+	return &openRemote{r.c.Open(ctx, r.o), r.o.URI.String()}, nil
 }
 
 // openRemote asks for the very object that was listed, by its ETag, each time.
 type openRemote struct {
 	*blob.Reader
-	name string
+	uri string
 }
 
 func (h *openRemote) ReadAt(p []byte, off int64) (int, error) {
@@ -103,7 +103,7 @@ func (h *openRemote) Read(p []byte) (int, error) {
 
 func (h *openRemote) fault(err error) error {
 	if errors.Is(err, blob.ErrChanged) {
-		return &ChangedError{Name: h.name, What: "the object was written again, or removed"}
+		return &ChangedError{Name: h.uri, What: "the object was written again, or removed"}
 	}
 	return err
 }

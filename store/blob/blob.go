@@ -11,10 +11,11 @@ import "io"
 type Output interface {
 	// Create makes a file, which must not be there yet. Nobody sees it before Publish.
 	Create(name string) (File, error)
-	// Publish lets all files be seen, which are closed. Folders of a bucket are seen one
-	// file after the other, so what says that a job has ended is written after it.
+	// Publish lets all files be seen, which are closed: one after the other, in the order of
+	// Create, so that a file which says that all are there is created last. Of a local folder,
+	// what is in a folder in it is seen at once.
 	Publish() error
-	// Discard removes what was not published. After Publish it does nothing.
+	// Discard removes what was created. After a Publish without an error it does nothing.
 	Discard() error
 }
 

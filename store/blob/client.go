@@ -155,14 +155,19 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // fault makes an error of what the service said.
 func (c *Client) fault(u URI, doing string, err error) error {
-	if err == nil || errors.Is(err, context.Canceled) {
-		return err
+	if err == nil {
+		return nil
 	}
 	var known *Error
 	if errors.As(err, &known) || errors.Is(err, ErrChanged) {
 		return err
 	}
 	e := &Error{URI: u, Err: err}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		// Who asked has not given up: see again.
+		e.Found, e.Hint = fmt.Sprintf("%s: the service does not answer, or stops in the middle", doing), "see that the endpoint is right and can be reached, and start again"
+		return e
+	}
 	var r minio.ErrorResponse
 	if !errors.As(err, &r) || r.StatusCode == 0 && r.Code == "" {
 		e.Found = fmt.Sprintf("%s: %v", doing, err)
@@ -176,7 +181,7 @@ func (c *Client) fault(u URI, doing string, err error) error {
 	case minio.NoSuchKey:
 		e.Found = "there is no such object"
 	case minio.AccessDenied, "Forbidden", "AllAccessDisabled":
-		e.Found, e.Hint = doing+": access is denied", "the credentials need s3:ListBucket, s3:GetObject and s3:PutObject here"
+		e.Found, e.Hint = doing+": access is denied", "the credentials need s3:ListBucket, and s3:GetObject to import, or s3:PutObject and s3:DeleteObject to write"
 		if v, err := c.creds.GetWithContext(nil); err != nil || v.AccessKeyID == "" {
 			e.Found, e.Hint = doing+": access is denied, and there are no credentials", "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or write ~/.aws/credentials"
 		}

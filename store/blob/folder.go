@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/fhirlake/fhirlake/store/disk"
@@ -15,8 +16,9 @@ import (
 // it, whose name begins with ".fhirlake-".
 type Folder struct {
 	dir    string
-	staged string // "" after Publish and Discard
-	made   bool   // the folder was not there
+	staged string   // "" after Publish and Discard
+	made   bool     // the folder was not there
+	top    []string // what lies in staged itself, in the order of Create
 }
 
 var _ Output = (*Folder)(nil)
@@ -55,6 +57,26 @@ func NewFolder(dir string) (*Folder, error) {
 	return f, nil
 }
 
+// empty removes all that is in a folder. Files in it itself go first: such a one may say that
+// the rest is there.
+func empty(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, folders := range []bool{false, true} {
+		for _, e := range entries {
+			if err == nil && e.IsDir() == folders {
+				err = os.RemoveAll(filepath.Join(dir, e.Name()))
+			}
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("remove what an earlier run of the job has left: %w", err)
+	}
+	return nil
+}
+
 const stagedPrefix = ".fhirlake-"
 
 // Create makes a file.
@@ -65,6 +87,9 @@ func (f *Folder) Create(name string) (File, error) {
 	path := filepath.Join(f.staged, filepath.FromSlash(name))
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("create output: %w", err)
+	}
+	if first, _, _ := strings.Cut(name, "/"); !slices.Contains(f.top, first) {
+		f.top = append(f.top, first)
 	}
 	w, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
@@ -84,18 +109,17 @@ func (f *Folder) Publish() error {
 }
 
 func (f *Folder) publish() error {
-	entries, err := os.ReadDir(f.staged)
-	if err != nil {
-		return err
-	}
 	var fsys disk.OS
-	for _, e := range entries {
-		if e.IsDir() {
-			if err := fsys.SyncDir(filepath.Join(f.staged, e.Name())); err != nil {
+	for _, name := range f.top {
+		from := filepath.Join(f.staged, name)
+		if st, err := os.Stat(from); err != nil {
+			return err
+		} else if st.IsDir() {
+			if err := fsys.SyncDir(from); err != nil {
 				return err
 			}
 		}
-		if err := os.Rename(filepath.Join(f.staged, e.Name()), filepath.Join(f.dir, e.Name())); err != nil {
+		if err := os.Rename(from, filepath.Join(f.dir, name)); err != nil {
 			return err
 		}
 	}

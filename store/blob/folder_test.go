@@ -136,3 +136,23 @@ func TestNamesStayInTheFolder(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatIsCreatedLastIsSeenLast has a folder that cannot be published whole.
+func TestWhatIsCreatedLastIsSeenLast(t *testing.T) {
+	dir := t.TempDir()
+	f, err := NewFolder(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, f, "SUCCESS/one", "1")
+	write(t, f, "Manifest.json", "2")
+	if err := os.MkdirAll(filepath.Join(dir, "SUCCESS", "of others"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Publish(); err == nil {
+		t.Error("published over a folder of others")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "Manifest.json")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the manifest is there without what it tells of: %v", err)
+	}
+}

@@ -38,34 +38,44 @@ func (c *Client) List(ctx context.Context, u URI) ([]Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	var all []Object
-	err = c.again(ctx, u, "list", 0, func(ctx context.Context) (bool, error) {
-		all, err = c.list(ctx, s3, u)
-		return false, err
-	})
-	return all, err
+	l := listing{c: c, s3: s3, at: u}
+	if err := c.again(ctx, u, "list", 0, l.goOn); err != nil {
+		return nil, err
+	}
+	return l.all, nil
 }
 
-func (c *Client) list(ctx context.Context, s3 *minio.Core, u URI) ([]Object, error) {
+// listing is a list of objects that is asked for page by page.
+type listing struct {
+	c    *Client
+	s3   *minio.Core
+	at   URI
+	all  []Object
+	last string // key that came last
+}
+
+// goOn asks for what comes after the last key that was seen.
+func (l *listing) goOn(ctx context.Context) (progress bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // ends the goroutine of the listing
-	stalled := time.AfterFunc(c.o.Stall, cancel)
+	stalled := time.AfterFunc(l.c.o.Stall, cancel)
 	defer stalled.Stop()
-	var all []Object
-	for o := range s3.Client.ListObjects(ctx, u.Bucket, minio.ListObjectsOptions{Prefix: u.Key, Recursive: true}) {
-		stalled.Reset(c.o.Stall)
+	o := minio.ListObjectsOptions{Prefix: l.at.Key, Recursive: true, StartAfter: l.last}
+	for o := range l.s3.Client.ListObjects(ctx, l.at.Bucket, o) {
+		stalled.Reset(l.c.o.Stall)
 		if o.Err != nil {
-			return nil, o.Err
+			return progress, o.Err
 		}
-		name, ok := u.nameOf(o.Key)
+		progress, l.last = true, o.Key
+		name, ok := l.at.nameOf(o.Key)
 		if !ok || strings.HasSuffix(o.Key, "/") {
 			continue
 		}
-		all = append(all, Object{
-			URI: URI{u.Bucket, o.Key}, Name: name, Size: o.Size, Modified: o.LastModified, ETag: o.ETag,
+		l.all = append(l.all, Object{
+			URI: URI{l.at.Bucket, o.Key}, Name: name, Size: o.Size, Modified: o.LastModified, ETag: o.ETag,
 		})
 	}
-	return all, ctx.Err()
+	return progress, ctx.Err()
 }
 
 func listFolder(ctx context.Context, u URI, dir, path string) ([]Object, error) {
@@ -157,9 +167,11 @@ func (r *Reader) ReadAt(p []byte, off int64) (n int, err error) {
 
 // Read implements [io.Reader]: from start to end, by one goroutine.
 func (r *Reader) Read(p []byte) (n int, err error) {
-	if r.at == r.o.Size {
+	rest := r.o.Size - r.at
+	if rest <= 0 {
 		return 0, io.EOF
 	}
+	p = p[:min(int64(len(p)), rest)] // the service may give more
 	if len(p) == 0 {
 		return 0, nil
 	}
@@ -245,6 +257,9 @@ func (r *Reader) get(from, to int64) (io.ReadCloser, error) {
 	case !whole && header.Get("Content-Range") == "":
 		b.Close()
 		return nil, &Error{URI: r.o.URI, Found: "the service gives the whole object when a part is asked for", Hint: "use a service that knows ranges"}
+	case !whole && !strings.HasPrefix(header.Get("Content-Range"), fmt.Sprintf("bytes %d-", from)):
+		b.Close()
+		return nil, fmt.Errorf("the service gives another part (%s) than was asked for", header.Get("Content-Range"))
 	case r.o.ETag != "" && info.ETag != "" && info.ETag != strings.Trim(r.o.ETag, `"`):
 		b.Close()
 		return nil, fmt.Errorf("%s: %w", r.o.URI, ErrChanged)

@@ -8,14 +8,18 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	"github.com/fhirlake/fhirlake/store/blob"
@@ -273,6 +277,7 @@ func TestAServiceThatOnlyFailsIsGivenUp(t *testing.T) {
 		"slow down": {blobtest.Status(503, "SlowDown"), "s3://lake/in/data: read: the service says SlowDown (503); the service is overloaded; start again later"},
 		"denied":    {blobtest.Status(403, "AccessDenied"), "read: access is denied; the credentials need"},
 		"expired":   {blobtest.Status(400, "ExpiredToken"), "the credentials are no longer valid; get new ones and start again"},
+		"stalled":   {blobtest.Stall(0), "s3://lake/in/data: read: the service does not answer, or stops in the middle; see"},
 		"dropped":   {blobtest.Drop, "see that the endpoint is right and can be reached"},
 		"gone":      {blobtest.Status(404, "NoSuchKey"), blob.ErrChanged.Error()},
 		"changed":   {blobtest.Status(412, "PreconditionFailed"), blob.ErrChanged.Error()},
@@ -369,6 +374,210 @@ func TestWhatIsDiscardedLeavesNoPart(t *testing.T) {
 	}
 	if all := listed(t, c, "s3://lake/out"); len(all) > 0 {
 		t.Errorf("there is %v", all)
+	}
+}
+
+// TestReplace checks that what an earlier run of a job has left goes, and nothing else.
+func TestReplace(t *testing.T) {
+	s := blobtest.Serve(t, "lake")
+	service := blobtest.Options(s.URL)
+	folder := service
+	folder.Folders = map[string]string{"lake": t.TempDir()}
+	for name, o := range map[string]blob.Options{"service": service, "folder": folder} {
+		t.Run(name, func(t *testing.T) {
+			c := blob.New(o)
+			for place, file := range map[string]string{"s3://lake/jobs/1": "Patient/Patient-1", "s3://lake/jobs/10": "Patient/Patient-1"} {
+				if err := write(t, c, place, file, []byte("old")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			ctx, at := context.Background(), uri(t, "s3://lake/jobs/1")
+			lost, err := c.Output(ctx, at, blob.OutputOptions{Replace: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			f, err := lost.Create("Lost/part") // the process dies here
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := f.Close(); err != nil {
+				t.Fatal(err)
+			}
+			out, err := c.Output(ctx, at, blob.OutputOptions{Replace: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f, err = out.Create("Patient/Patient-2"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := f.Write([]byte("newer")); err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(f.Close(), out.Publish(), out.Discard()); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(map[string]int64{"1/Patient/Patient-2": 5, "10/Patient/Patient-1": 3}, listed(t, c, "s3://lake/jobs")); diff != "" {
+				t.Errorf("there is (-want +got):\n%s", diff)
+			}
+			if name == "service" {
+				expectNoUploads(t, s)
+			}
+		})
+	}
+}
+
+// expectNoUploads demands that no parts of objects are left in the bucket.
+func expectNoUploads(t *testing.T, s *blobtest.Server) {
+	t.Helper()
+	c, err := minio.New(strings.TrimPrefix(s.URL, "http://"), &minio.Options{Creds: blobtest.Options("").Credentials, Region: "us-east-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for u := range c.ListIncompleteUploads(t.Context(), "lake", "", true) {
+		t.Errorf("an upload is left: %s, %v", u.Key, u.Err)
+	}
+}
+
+// TestPublishIsAllOrNothing checks that objects are seen in the order of Create, and none when
+// one of them cannot be.
+func TestPublishIsAllOrNothing(t *testing.T) {
+	s := blobtest.Serve(t, "lake")
+	var (
+		mu     sync.Mutex
+		order  []string
+		refuse bool
+	)
+	p := blobtest.NewProxy(t, s, func(r *http.Request) blobtest.Fault {
+		if r.Method != http.MethodPost || !r.URL.Query().Has("uploadId") {
+			return nil
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		order = append(order, path.Base(r.URL.Path))
+		if refuse && len(order) == 3 {
+			return blobtest.Status(403, "AccessDenied")
+		}
+		return nil
+	})
+	c := blob.New(blobtest.Options(p.URL))
+	names := []string{"z", "b", "Manifest", "a"}
+	publish := func() error {
+		out, err := c.Output(context.Background(), uri(t, "s3://lake/out"), blob.OutputOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			f, err := out.Create(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := f.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err = out.Publish()
+		if err := out.Discard(); err != nil {
+			t.Error(err)
+		}
+		return err
+	}
+	refuse = true
+	if err := publish(); err == nil || !strings.Contains(err.Error(), "s3://lake/out/Manifest: write: access is denied") {
+		t.Errorf("refused: %v", err)
+	}
+	if diff := cmp.Diff(map[string]int64{}, listed(t, c, "s3://lake/out")); diff != "" {
+		t.Errorf("after a refusal there is (-want +got):\n%s", diff)
+	}
+	expectNoUploads(t, s)
+	mu.Lock()
+	refuse, order = false, nil
+	mu.Unlock()
+	if err := publish(); err != nil {
+		t.Fatal(err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if diff := cmp.Diff(names, order); diff != "" {
+		t.Errorf("order (-want +got):\n%s", diff)
+	}
+}
+
+// pages is a service that lists a thousand objects a page, and fails after each page.
+type pages struct {
+	mu         sync.Mutex
+	keys, page int
+	failed     map[string]bool
+}
+
+func (p *pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	q := r.URL.Query()
+	last := max(q.Get("start-after"), q.Get("continuation-token"))
+	if last != "" && !p.failed[last] {
+		p.failed[last] = true
+		blobtest.Status(503, "SlowDown")(nil, w, r)
+		return
+	}
+	var text strings.Builder
+	n := 0
+	for i := range p.keys {
+		key := fmt.Sprintf("in/%06d", i)
+		if key <= last {
+			continue
+		}
+		if n++; n > p.page {
+			fmt.Fprintf(&text, "<IsTruncated>true</IsTruncated><NextContinuationToken>in/%06d</NextContinuationToken>", i-1)
+			break
+		}
+		fmt.Fprintf(&text, "<Contents><Key>%s</Key><Size>1</Size><ETag>x</ETag></Contents>", key)
+	}
+	fmt.Fprintf(w, `<?xml version="1.0" encoding="UTF-8"?><ListBucketResult><Name>lake</Name>%s</ListBucketResult>`, text.String())
+}
+
+// TestALongListGoesOn checks that a list of many pages, each of which fails first, is not begun again.
+func TestALongListGoesOn(t *testing.T) {
+	service := httptest.NewServer(&pages{keys: 130, page: 10, failed: map[string]bool{}})
+	defer service.Close()
+	o := blobtest.Options(service.URL)
+	o.Attempts = 2
+	if all := listed(t, blob.New(o), "s3://lake/in"); len(all) != 130 {
+		t.Errorf("%d objects, want 130", len(all))
+	}
+}
+
+// TestAnotherPartIsNoPart checks that bytes of a wrong place of an object are not taken.
+func TestAnotherPartIsNoPart(t *testing.T) {
+	content := random(1000)
+	var n atomic.Int64
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("ETag", `"x"`)
+		w.Header().Set("Last-Modified", "Thu, 26 Nov 2026 12:00:00 GMT")
+		if n.Add(1) == 1 {
+			r.Header.Set("Range", "bytes=0-99")
+		}
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
+	}))
+	defer service.Close()
+	r := blob.New(blobtest.Options(service.URL)).Open(context.Background(), blob.Object{URI: uri(t, "s3://lake/in"), Size: 1000, ETag: "x"})
+	got := make([]byte, 100)
+	if _, err := r.ReadAt(got, 300); err != nil || !bytes.Equal(got, content[300:400]) {
+		t.Errorf("%v, the right bytes: %v", err, bytes.Equal(got, content[300:400]))
+	}
+}
+
+// TestMoreThanWasListed checks that an answer that is too long ends where the object does.
+func TestMoreThanWasListed(t *testing.T) {
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("ETag", `"x"`)
+		w.Header().Set("Last-Modified", "Thu, 26 Nov 2026 12:00:00 GMT")
+		w.Write(random(1500))
+	}))
+	defer service.Close()
+	r := blob.New(blobtest.Options(service.URL)).Open(context.Background(), blob.Object{URI: uri(t, "s3://lake/in"), Size: 1000, ETag: "x"})
+	defer r.Close()
+	if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, random(1500)[:1000]) {
+		t.Errorf("%d bytes, %v", len(got), err)
 	}
 }
 

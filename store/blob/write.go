@@ -2,6 +2,7 @@ package blob
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/binary"
@@ -9,6 +10,8 @@ import (
 	"fmt"
 	"hash/crc32"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,15 +22,23 @@ import (
 // OutputOptions say how objects are stored.
 type OutputOptions struct {
 	KMSKeyID string // encrypts with this key (SSE-KMS); "": as the bucket does
+	// Replace says that the place belongs to the job alone: what is there is of an earlier
+	// run of it, and goes.
+	Replace bool
 }
 
-// Output makes an output of a place in a bucket, below which nothing is yet: else the error
-// is a [*NotEmptyError]. Objects are sent in parts while they are written, and are seen when
+// Output makes an output of a place in a bucket, below which nothing is yet: else, unless it is
+// replaced, the error is a [*NotEmptyError]. Objects are sent in parts while they are written, and are seen when
 // Publish has named them whole, one after the other. The output is used until ctx ends.
 func (c *Client) Output(ctx context.Context, u URI, o OutputOptions) (Output, error) {
 	if _, path, ok, err := c.folder(u); ok || err != nil {
 		if err != nil {
 			return nil, err
+		}
+		if o.Replace {
+			if err := empty(path); err != nil {
+				return nil, err
+			}
 		}
 		return NewFolder(path)
 	}
@@ -39,7 +50,7 @@ func (c *Client) Output(ctx context.Context, u URI, o OutputOptions) (Output, er
 	if err != nil {
 		return nil, err
 	}
-	if len(there) > 0 {
+	if len(there) > 0 && !o.Replace {
 		return nil, &NotEmptyError{u.String(), there[0].Name}
 	}
 	b := &bucket{c: c, ctx: ctx, s3: s3, at: u}
@@ -48,7 +59,59 @@ func (c *Client) Output(ctx context.Context, u URI, o OutputOptions) (Output, er
 			return nil, &Error{URI: u, Found: fmt.Sprintf("the key %q cannot be used: %v", o.KMSKeyID, err), Err: err}
 		}
 	}
+	if o.Replace {
+		if err := b.empty(there); err != nil {
+			return nil, err
+		}
+	}
 	return b, nil
+}
+
+// empty removes what an earlier run of the job has left: objects, those that are in no
+// folder first, since such a one may say that the rest is there, and what was sent for others.
+func (b *bucket) empty(there []Object) error {
+	for _, folders := range []bool{false, true} {
+		some := slices.DeleteFunc(slices.Clone(there), func(o Object) bool { return strings.Contains(o.Name, "/") != folders })
+		if err := b.c.remove(b.ctx, b.s3, b.at, some); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := context.WithTimeout(b.ctx, b.c.o.Stall)
+	defer cancel()
+	for u := range b.s3.Client.ListIncompleteUploads(ctx, b.at.Bucket, b.at.Below("").Key, true) {
+		if u.Err != nil {
+			break // nobody sees them, and not every service or user may list them
+		}
+		// The same for taking them back.
+		_ = b.s3.AbortMultipartUpload(ctx, b.at.Bucket, u.Key, u.UploadID)
+	}
+	return b.ctx.Err()
+}
+
+// remove removes objects of one bucket, below a place.
+func (c *Client) remove(ctx context.Context, s3 *minio.Core, at URI, all []Object) error {
+	if len(all) == 0 {
+		return nil
+	}
+	const atOnce = 1000 // a request has no more
+	for part := range slices.Chunk(all, atOnce) {
+		err := c.again(ctx, at, "remove", c.o.Stall+completeTime, func(ctx context.Context) (bool, error) {
+			names := make(chan minio.ObjectInfo, len(part))
+			for _, o := range part {
+				names <- minio.ObjectInfo{Key: o.URI.Key}
+			}
+			close(names)
+			var err error
+			for fault := range s3.Client.RemoveObjects(ctx, at.Bucket, names, minio.RemoveObjectsOptions{}) {
+				err = cmp.Or(err, fault.Err)
+			}
+			return false, err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // bucket is an output of objects.
@@ -61,6 +124,7 @@ type bucket struct {
 
 	mu    sync.Mutex
 	files []*upload // that are not published
+	shown []Object  // that are, while others are not
 }
 
 func (b *bucket) options() minio.PutObjectOptions {
@@ -101,8 +165,9 @@ func (b *bucket) Publish() error {
 		if err := b.c.again(b.ctx, u.at, "write", completeTime+b.c.o.Stall, u.complete); err != nil {
 			return err
 		}
-		b.files = b.files[1:]
+		b.files, b.shown = b.files[1:], append(b.shown, Object{URI: u.at})
 	}
+	b.shown = nil
 	return nil
 }
 
@@ -112,7 +177,9 @@ func (b *bucket) Discard() error {
 	defer b.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(b.ctx), b.c.o.Stall)
 	defer cancel()
-	var errs []error
+	slices.Reverse(b.shown)
+	errs := []error{b.c.remove(ctx, b.s3, b.at, b.shown)}
+	b.shown = nil
 	for _, u := range b.files {
 		u.wait.Wait()
 		u.drop()

@@ -221,9 +221,12 @@ func Status(status int, code string) Fault {
 // Drop ends the connection without an answer.
 func Drop(*Proxy, http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
+// Pass hands a request on and lets nobody have the answer.
+func (p *Proxy) Pass(r *http.Request) { p.pass(&nowhere{header: http.Header{}}, r, -1, true) }
+
 // Lose hands the request on and drops the answer.
-func Lose(p *Proxy, w http.ResponseWriter, r *http.Request) {
-	p.pass(&nowhere{header: http.Header{}}, r, -1, true)
+func Lose(p *Proxy, _ http.ResponseWriter, r *http.Request) {
+	p.Pass(r)
 	panic(http.ErrAbortHandler)
 }
 
@@ -246,6 +249,12 @@ func Stall(n int64) Fault {
 		p.pass(w, r, n, true)
 		<-r.Context().Done()
 	}
+}
+
+// Silent takes the request and says nothing.
+func Silent(_ *Proxy, _ http.ResponseWriter, r *http.Request) {
+	io.Copy(io.Discard, r.Body)
+	<-r.Context().Done()
 }
 
 type nowhere struct{ header http.Header }
