@@ -2,8 +2,6 @@ package jobs
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"github.com/fhirlake/fhirlake/server/bulk"
 	"github.com/fhirlake/fhirlake/store/blob"
@@ -18,7 +16,7 @@ var _ Kind = Exports{}
 // Publishes implements [Kind].
 func (Exports) Publishes() bool { return false }
 
-// Run implements [Kind]. What an earlier run has left under temporary names goes.
+// Run implements [Kind]. What an earlier run has left there goes.
 func (k Exports) Run(ctx context.Context, j *Job) error {
 	_, out, err := place(j.Output)
 	if err != nil {
@@ -37,11 +35,7 @@ func (k Exports) Run(ctx context.Context, j *Job) error {
 		Lake: l, Format: bulk.ExportNDJSON, Run: bulk.RunOf(j.ID), TempDir: k.Root.TempDir,
 		Workers: k.Workers, Memory: k.Memory, Monitor: &j.Progress.Monitor,
 	}
-	if o.Output, err = k.Blobs.Output(ctx, at, blob.OutputOptions{KMSKeyID: out.S3.KMSKeyID}); err != nil {
-		var full *blob.NotEmptyError
-		if errors.As(err, &full) {
-			return fmt.Errorf("%s has files of this job from before the server ended; remove them and start a new job", out.S3.URI)
-		}
+	if o.Output, err = k.Blobs.Output(ctx, at, blob.OutputOptions{KMSKeyID: out.S3.KMSKeyID, Replace: true}); err != nil {
 		return err
 	}
 	_, err = bulk.Export(ctx, o)
