@@ -58,12 +58,12 @@ func (d *Detector) sectionTraits(e *Entity) Traits {
 var preTraits = [...]struct {
 	kind  kind
 	trait Traits
-}{{negPre, Negation}, {lowPre, LowConfidence}, {histPre, PastHistory}, {hypPre, Hypothetical}, {family, PertainsToFamily}}
+}{{negPre, Negation}, {negRaise, Negation}, {lowPre, LowConfidence}, {histPre, PastHistory}, {hypPre, Hypothetical}, {family, PertainsToFamily}}
 
 // before reads the phrases before an entity, from the nearest on.
 func (d *Detector) before(e *Entity) Traits {
 	var traits Traits
-	governs := negPre | lowPre | histPre | hypPre | family // the kinds that still reach the entity
+	governs := negPre | negRaise | lowPre | histPre | hypPre | family // the kinds that still reach the entity
 	at := int(e.tokens.begin)
 	for i := len(d.marks) - 1; i >= 0; i-- {
 		m := d.marks[i]
@@ -88,6 +88,9 @@ func (d *Detector) before(e *Entity) Traits {
 		}
 		if k&stop != 0 {
 			governs &^= negPre | lowPre | histPre
+			if k&copula == 0 {
+				governs &^= negRaise // "not believe that he is having" denies what comes after "is"
+			}
 		}
 		if k&self != 0 {
 			governs &^= family

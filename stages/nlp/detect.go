@@ -141,14 +141,16 @@ func (d *Detector) terms(begin, end int) {
 			continue
 		}
 		entry, n := d.index.Longest(t[i:end])
-		if entry != 0 && d.index.Exact(entry) && (!k.Flags.Has(token.Upper) || d.shouting(begin, end)) {
+		if entry != 0 && d.index.Exact(entry) && (capitals(d.doc.Text[k.Begin:k.End]) < 2 || d.shouting(begin, end)) {
 			entry = 0
 		}
 		if entry != 0 && d.overlaps(i, i+n) {
 			entry = 0
 		}
 		if entry == 0 {
-			d.formed(i, end)
+			if !d.deficiency(i, begin) {
+				d.formed(i, end)
+			}
 			i++
 			continue
 		}
@@ -159,8 +161,16 @@ func (d *Detector) terms(begin, end int) {
 		case k.Flags.Has(token.Upper) && k.End-k.Begin <= 5:
 			score = scoreShort
 		}
-		d.add(i, i+n, d.index.Category(entry), d.index.Type(entry), d.index.Kind(entry), entry, score)
-		d.define(i, i+n, end)
+		from := i
+		if d.index.Category(entry) == terminology.MedicalCondition {
+			if from = d.extend(i, i+n, begin); from < i && !d.overlaps(from, i) {
+				d.dropFrom(from)
+			} else {
+				from = i
+			}
+		}
+		d.add(from, i+n, d.index.Category(entry), d.index.Type(entry), d.index.Kind(entry), entry, score)
+		d.define(from, i+n, end)
 		i += n
 	}
 }

@@ -22,7 +22,7 @@ var small = func() *terminology.Index {
 		}
 	}
 	add(terminology.MedicalCondition, terminology.DXName, terminology.Diagnosis,
-		"pneumonia", "heart failure", "diabetes", "breast cancer", "asthma", "fracture", "myocardial infarction", "MS", "Sjögren's syndrome", "stroke")
+		"pneumonia", "heart failure", "diabetes", "breast cancer", "lung cancer", "asthma", "fracture", "myocardial infarction", "MS", "Sjögren's syndrome", "stroke")
 	add(terminology.MedicalCondition, terminology.DXName, terminology.Symptom, "fever", "cough", "chest pain", "nausea", "chills")
 	add(terminology.Medication, terminology.GenericName, terminology.NoKind, "lisinopril", "amoxicillin", "heparin", "penicillin")
 	add(terminology.TestTreatmentProcedure, terminology.TestName, terminology.NoKind, "hemoglobin", "blood pressure", "glucose")
@@ -73,6 +73,7 @@ func TestDetect(t *testing.T) {
 		{"denied list", "No fever, cough, or chest pain.", "fever(neg), cough(neg), chest pain(neg)"},
 		{"denial ends at a contrast", "Denies fever but has a cough.", "fever(neg), cough()"},
 		{"denial ends at the sentence", "No fever. Cough since Monday.", "fever(neg), Cough()"},
+		{"denied opinion", "I do not believe that he is having a stroke.", "stroke(neg)"},
 		{"denied after it", "Pneumonia was ruled out; heart failure is present.", "Pneumonia(neg), heart failure()"},
 		{"not excluded is not denied", "Pneumonia cannot be excluded.", "Pneumonia()"},
 		{"no increase is not denied", "No increase in cough.", "cough()"},
@@ -103,6 +104,9 @@ func TestDetect(t *testing.T) {
 		{"short form only in capitals", "Ms. Smith has MS.", "Smith(NAME), MS()"},
 		{"capitals tell nothing in a sentence of them", "THE MS WAS NOT SEEN TODAY", "TODAY(TIME_TO_DX_NAME)"},
 		{"accents", "Sjogren syndrome", "Sjogren syndrome()"},
+		{"coordinated", "Breast and lung cancer, asthma and lung cancer", "Breast and lung cancer(), asthma(), lung cancer()"},
+		{"inherited", "Familial breast cancer; familial asthma", "Familial breast cancer(), familial asthma()"},
+		{"deficiency of something", "acyl-CoA deficiency, the deficiency", "acyl-CoA deficiency()"},
 		{"known by formation", "Severe polyserositis and flimbazepam, no diagnosis.", "polyserositis(; QUALITY Severe), flimbazepam(GENERIC_NAME)"},
 		{
 			"personal data", "45-year-old seen by Dr. Jane Q. Doe on 03/14/2020. MRN: 12345678, phone (555) 123-4567, jane.doe@example.org",
@@ -128,6 +132,7 @@ func TestGivenMentions(t *testing.T) {
 	}{
 		{"in their order, then the others", "No rash, no fever, but cough.", []string{"cough", "RASH"}, `cough 23 28 [] rash 3 7 [NEGATION] fever 12 17 [NEGATION SYMPTOM]`},
 		{"spaces differ", "no change  in vision", []string{"change in vision"}, `change  in vision 3 20 [NEGATION]`},
+		{"a whole word before a part of one", "minor cough", []string{"MI", "or cough", "cough"}, `mi 0 2 [] or cough 3 11 [] cough 6 11 [SYMPTOM]`},
 		{"not there", "cough", []string{"gout"}, `gout null null [] cough 0 5 [SYMPTOM]`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -240,6 +245,7 @@ func FuzzDetect(f *testing.F) {
 	for _, s := range samples {
 		f.Add([]byte(s), "fever")
 	}
+	f.Add([]byte("p\x05ӗ"), "\xd3") // a byte of a character
 	f.Fuzz(func(t *testing.T, text []byte, mention string) {
 		d := nlp.NewDetector(small)
 		check(t, d.Detect(text))

@@ -3,6 +3,7 @@ package nlp
 import (
 	"bytes"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/stages/nlp/phrase"
@@ -120,8 +121,9 @@ func appendScore(dst []byte, score float32) []byte {
 	return strconv.AppendFloat(dst, float64(int(score*1000+0.5))/1000, 'f', -1, 64)
 }
 
-// Locate finds the first occurrence of each text as a mention: as it stands, then
-// without regard to letter case, then word by word. The mentions of
+// Locate finds the first occurrence of each text as a mention: as it stands and
+// between ends of words, then without regard to letter case, then within words,
+// then word by word. The mentions of
 // those that do not occur are empty.
 func Locate(text []byte, mentions []string) []Mention {
 	var tokens, words []token.Token
@@ -129,11 +131,16 @@ func Locate(text []byte, mentions []string) []Mention {
 	out := make([]Mention, len(mentions))
 	for i, m := range mentions {
 		want := []byte(m)
-		if at := bytes.Index(text, want); at >= 0 {
-			out[i] = Mention{at, at + len(want)}
-			continue
+		at := index(text, want, true)
+		if small := bytes.ToLower(want); at < 0 && len(folded) == len(text) && len(small) == len(want) {
+			if at = index(folded, small, true); at < 0 {
+				at = index(folded, small, false)
+			}
 		}
-		if at := bytes.Index(folded, bytes.ToLower(want)); at >= 0 && len(folded) == len(text) {
+		if at < 0 {
+			at = index(text, want, false)
+		}
+		if at >= 0 {
 			out[i] = Mention{at, at + len(want)}
 			continue
 		}
@@ -167,4 +174,23 @@ func matches(tokens []token.Token, words []uint64) int {
 		n++
 	}
 	return n
+}
+
+// index is the first occurrence of want in text, between ends of words or anywhere, or -1.
+func index(text, want []byte, whole bool) int {
+	for from := 0; ; {
+		at := bytes.Index(text[from:], want)
+		if at < 0 || len(want) == 0 {
+			return -1
+		}
+		at += from
+		end := at + len(want)
+		switch {
+		case !utf8.RuneStart(text[at]) || end < len(text) && !utf8.RuneStart(text[end]): // a part of a character
+		case !whole || (at == 0 || !alphanumeric(text[at-1]) || !alphanumeric(want[0])) &&
+			(end == len(text) || !alphanumeric(text[end]) || !alphanumeric(want[len(want)-1])):
+			return at
+		}
+		from = at + 1
+	}
 }

@@ -50,6 +50,7 @@ const (
 	ageWord
 	yearsOld
 	copula
+	negRaise
 )
 
 var kindNames = map[string]kind{
@@ -58,11 +59,11 @@ var kindNames = map[string]kind{
 	"family": family, "family-post": familyPost, "self": self, "report": report, "section": section, "unit": unit, "form": form,
 	"route": route, "frequency": frequency, "every": every, "period": period, "acuity": acuity, "quality": quality, "direction": direction,
 	"value": value, "time": timeWord, "ago": ago, "for": forWord, "month": month, "title": title, "id": idWord, "phone": phoneWord, "age": ageWord,
-	"years-old": yearsOld, "copula": stop | copula,
+	"years-old": yearsOld, "copula": stop | copula, "neg-raise": negRaise,
 }
 
 // context are the kinds that a sentence keeps for its entities.
-const context = negPre | negPost | negPseudo | stop | lowPre | lowPost | hypPre | hypPost | histPre | histPost | histPseudo | family | familyPost | self | report
+const context = negPre | negRaise | negPost | negPseudo | stop | lowPre | lowPost | hypPre | hypPost | histPre | histPost | histPseudo | family | familyPost | self | report
 
 // argument tells the phrases of one kind apart.
 type argument uint8

@@ -191,11 +191,21 @@ func findable(t *Term, tokens []token.Token, words []uint64) bool {
 // exact tells whether a term is only itself in capitals: a short form that is
 // said to be one, and that could be read as a word otherwise.
 func exact(t *Term, tokens []token.Token) bool {
-	if !t.Exact || len(tokens) != 1 || !tokens[0].Flags.Has(token.Upper) {
+	if !t.Exact || len(tokens) != 1 || capitals(t.Text) < 2 {
 		return false
 	}
 	n := tokens[0].End - tokens[0].Begin
 	return n < 3 || n <= 4 && strings.ContainsAny(t.Text, "AEIOUY") || everyday[tokens[0].Hash]
+}
+
+func capitals(s string) int {
+	n := 0
+	for _, b := range []byte(s) {
+		if b >= 'A' && b <= 'Z' {
+			n++
+		}
+	}
+	return n
 }
 
 func (c *compiler) concept(t *Term) uint32 {
