@@ -17,6 +17,8 @@ func newAuthCommand(g *globals) *cobra.Command {
 		Short: "Access keys of a server: add-key, list, remove",
 		Long: `Auth changes the file that serve reads with --auth: access keys, with which the AWS CLI
 and SDKs sign requests, and what each may do. A running server sees the change.`,
+		Example: `  fhirlake auth add-key --file keys.json --grant read,write
+  fhirlake serve --listen 0.0.0.0:8080 --auth keys.json`,
 		Args: exactly(0, "add-key, list or remove"),
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
@@ -68,9 +70,10 @@ func newAddKeyCommand(g *globals, file *string) *cobra.Command {
 
 func newListKeysCommand(g *globals, file *string) *cobra.Command {
 	return &cobra.Command{
-		Use:   "list",
-		Short: "List access keys and what they may do, without their secrets",
-		Args:  exactly(0, "no arguments"),
+		Use:     "list",
+		Short:   "List access keys and what they may do, without their secrets",
+		Example: `  fhirlake auth list --file keys.json`,
+		Args:    exactly(0, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error {
 			s, err := auth.OpenSettings(*file)
 			if err != nil {
@@ -107,9 +110,10 @@ func newListKeysCommand(g *globals, file *string) *cobra.Command {
 
 func newRemoveKeyCommand(_ *globals, file *string) *cobra.Command {
 	return &cobra.Command{
-		Use:   "remove KEY-ID",
-		Short: "Remove an access key",
-		Args:  exactly(1, "the id of an access key"),
+		Use:     "remove KEY-ID",
+		Short:   "Remove an access key",
+		Example: `  fhirlake auth remove FLABCDEFGHIJKLMNOPQR --file keys.json`,
+		Args:    exactly(1, "the id of an access key"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			s, err := auth.OpenSettings(*file)
 			if err != nil {

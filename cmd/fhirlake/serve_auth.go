@@ -9,13 +9,15 @@ import (
 	"time"
 
 	"github.com/fhirlake/fhirlake/server/auth"
+	"github.com/fhirlake/fhirlake/server/control"
 	"github.com/fhirlake/fhirlake/server/httpd"
 )
 
 // newGuard makes the guard of a server that asks who comes.
 func (s *serving) newGuard() (*auth.Guard, error) {
 	return auth.Open(auth.Options{
-		Path: s.flags.auth, Audit: s.log, AuditAll: s.flags.audit == "all", Describe: httpd.Describe, Configuration: s.loginOf,
+		Path: s.flags.auth, Audit: s.log, AuditAll: s.flags.audit == "all", Describe: httpd.Describe,
+		Configuration: s.loginOf, RefuseControl: control.Refuse,
 	})
 }
 

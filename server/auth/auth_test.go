@@ -200,6 +200,84 @@ func TestReload(t *testing.T) {
 	<-ended
 }
 
+// A change of the file is seen at a tick, and a tick without one tells nothing.
+func TestWatchSeesAChange(t *testing.T) {
+	g, path := open(t, &Settings{}, &bytes.Buffer{})
+	ctx, cancel := context.WithCancel(t.Context())
+	tick, asked, told := make(chan time.Time), make(chan os.Signal), make(chan error, 10)
+	ended := make(chan struct{})
+	go func() { g.Watch(ctx, tick, asked, func(err error) { told <- err }); close(ended) }()
+	changed := time.Now()
+	write := func(text string) {
+		changed = changed.Add(time.Second)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, changed, changed); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tick <- time.Time{} // it learns when the file was changed
+	tick <- time.Time{}
+	write(`{"keys":[{"id":"k","secret":"s"}]}`)
+	tick <- time.Time{}
+	tick <- time.Time{} // the one before is done
+	if n := len(told); n != 1 || <-told != nil || len(g.current.Load().Keys) != 1 {
+		t.Errorf("told %d times, %d keys", n, len(g.current.Load().Keys))
+	}
+	write("{")
+	tick <- time.Time{}
+	tick <- time.Time{}
+	if n := len(told); n != 1 || <-told == nil || len(g.current.Load().Keys) != 1 {
+		t.Errorf("a broken file: told %d times, %d keys", n, len(g.current.Load().Keys))
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	tick <- time.Time{}
+	if err := <-told; err == nil || len(g.current.Load().Keys) != 1 {
+		t.Errorf("no file: %v, %d keys", err, len(g.current.Load().Keys))
+	}
+	cancel()
+	<-ended
+}
+
+func TestDiscovery(t *testing.T) {
+	const own, other, bare = "11111111111111111111111111111111", "22222222222222222222222222222222", "33333333333333333333333333333333"
+	g, _ := open(t, &Settings{Issuers: []Issuer{{
+		Issuer: "https://i", Audience: []string{"lake"}, JWKSFile: "none", DataStores: []string{own, store},
+		Configuration: json.RawMessage(`{"issuer":"https://i"}`),
+	}}}, &bytes.Buffer{})
+	g.o.Configuration = func(id string) []byte {
+		if id == own || id == other {
+			return []byte(`{"issuer":"https://of-the-data-store"}`)
+		}
+		return nil
+	}
+	h := g.Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a request came in") }))
+	for _, c := range []struct {
+		method, datastore string
+		status            int
+		want              string
+	}{
+		{"GET", store, 200, `{"issuer":"https://i"}`},
+		{"GET", own, 200, `{"issuer":"https://of-the-data-store"}`},
+		{"GET", other, 200, `{"issuer":"https://of-the-data-store"}`},
+		{"GET", bare, 404, "does not say how to log in"},
+		{"POST", store, 401, "neither a signature nor a bearer token"},
+	} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(c.method, "/datastore/"+c.datastore+"/r4/.well-known/smart-configuration", nil))
+		var compact bytes.Buffer
+		if err := json.Compact(&compact, w.Body.Bytes()); err != nil || w.Code != c.status || !strings.Contains(compact.String(), c.want) {
+			t.Errorf("%s %s: %d %s, want %d %s", c.method, c.datastore, w.Code, w.Body, c.status, c.want)
+		}
+		if c.status == 200 && (w.Header().Get("Content-Type") != "application/json" || w.Header().Get("Access-Control-Allow-Origin") != "*") {
+			t.Errorf("%s: %v", c.datastore, w.Header())
+		}
+	}
+}
+
 // issuing is an issuer over HTTP whose keys can be changed.
 type issuing struct {
 	keys  []jose.JSONWebKey
@@ -296,6 +374,21 @@ func TestTokens(t *testing.T) {
 		p, err := ts.verify(t.Context(), c.token)
 		if (err == nil) != c.ok || c.ok && p.scopes.Patient != "p1" {
 			t.Errorf("%s: %v, %v", c.name, p, err)
+		}
+	}
+	for user, want := range map[string][2]any{ // id of the patient, and whether it is staff
+		"Patient/p1":                    {"p1", false},
+		"https://h/r4/Patient/p1":       {"p1", false},
+		"https://h/r4/Practitioner/d":   {"", true},
+		"PractitionerRole/r":            {"", true},
+		"RelatedPerson/x":               {"", false},
+		"Practitioner/":                 {"", false},
+		"https://h/OtherPractitioner/d": {"", false},
+		"":                              {"", false},
+	} {
+		p, err := ts.verify(t.Context(), serialize(t, jose.ES256, p256, "p", good("fhirUser", user)))
+		if err != nil || p.scopes.User != want[0] || p.scopes.Staff != want[1] {
+			t.Errorf("fhirUser %q: %v, %v", user, p, err)
 		}
 	}
 	// A new key is found when a token names it, and not asked for again at once.

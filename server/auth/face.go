@@ -176,7 +176,7 @@ func (g *Guard) discover(w http.ResponseWriter, r *http.Request, s *state, datas
 		}
 	}
 	if text == nil {
-		g.refuse(w, r, faceDiscovery, &Failure{NotAllowed, "this data store does not say how to log in"})
+		g.refuse(w, r, faceDiscovery, &Failure{Nothing, "this data store does not say how to log in"})
 		return
 	}
 	h := w.Header()

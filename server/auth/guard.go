@@ -26,7 +26,7 @@ func (f *Failure) Error() string { return f.Why }
 // Reason is the kind of a failure.
 type Reason string
 
-// The reasons. All but NotAllowed, TooLong and Busy say that nobody knows who asks.
+// The reasons. All but NotAllowed, Nothing, TooLong and Busy say that nobody knows who asks.
 const (
 	Missing      Reason = "missing"       // there is neither a signature nor a token
 	Incomplete   Reason = "incomplete"    // the signature has not the form of one
@@ -37,9 +37,10 @@ const (
 	TooLong      Reason = "too-long"      // the body is too long to be looked at
 	Busy         Reason = "busy"          // try again
 	NotAllowed   Reason = "denied"        // who asks may not
+	Nothing      Reason = "nothing"       // there is nothing at the path
 )
 
-var kinds = map[Reason]outcome.Kind{TooLong: outcome.TooLarge, Busy: outcome.Unavailable, NotAllowed: outcome.Forbidden}
+var kinds = map[Reason]outcome.Kind{TooLong: outcome.TooLarge, Busy: outcome.Unavailable, NotAllowed: outcome.Forbidden, Nothing: outcome.NotFound}
 
 // Fault is the failure as FHIR tells it.
 func (f *Failure) Fault() *outcome.Fault {

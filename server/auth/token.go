@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -99,11 +100,15 @@ func (t *tokens) verify(ctx context.Context, text string) (*Principal, error) {
 		return nil, err
 	}
 	g := &scope.Grants{Scopes: scope.Parse(scopeText(c.Scope) + " " + scopeText(c.Scp)), Patient: strings.TrimPrefix(c.Patient, "Patient/")}
-	if i := strings.LastIndex(c.User, "Patient/"); i == 0 || i > 0 && c.User[i-1] == '/' {
-		g.User = c.User[i+len("Patient/"):]
-		if g.User == "" {
+	kind, id := path.Split(c.User)
+	switch path.Base(kind) {
+	case "Patient":
+		if id == "" {
 			return nil, errToken("claim fhirUser names a Patient without an id")
 		}
+		g.User = id
+	case "Practitioner", "PractitionerRole":
+		g.Staff = id != ""
 	}
 	return &Principal{Kind: "token", Name: c.Issuer + " " + c.Subject, scopes: g, datastores: from.DataStores}, nil
 }

@@ -70,11 +70,16 @@ func newGuarded(t *testing.T) *guarded {
 	return g
 }
 
-func (g *guarded) token(scopes string) string {
+// token makes a token for patient p1; claims are names and values that it has else.
+func (g *guarded) token(scopes string, claims ...any) string {
 	g.t.Helper()
-	text, err := jwt.Signed(g.signer).Claims(map[string]any{
+	all := map[string]any{
 		"iss": issuerName, "aud": "lake", "sub": "app", "exp": time.Now().Add(time.Hour).Unix(), "scope": scopes, "patient": "p1",
-	}).Serialize()
+	}
+	for i := 0; i+1 < len(claims); i += 2 {
+		all[claims[i].(string)] = claims[i+1]
+	}
+	text, err := jwt.Signed(g.signer).Claims(all).Serialize()
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -185,6 +190,8 @@ func TestOtherPatientsAreOutOfReach(t *testing.T) {
 		{"include of a type without a scope", one, "GET", "/Observation?_include=Observation:subject", "", 200, `"total":2`},
 		{"revinclude", reads, "GET", "/Observation?_revinclude=Observation:has-member", "", 200, `"total":2`},
 		{"revinclude of practitioners", reads, "GET", "/Practitioner?_revinclude=Patient:general-practitioner", "", 200, `"id":"p1"`},
+		{"contained resources are not searched", reads, "GET", "/Practitioner?_contained=true", "", 200, "it is left out"}, // else it must be 403
+		{"plan of a search", reads, "GET", "/Observation?_explain=true", "", 403, ""},
 		{"iterate", reads, "GET", "/Observation?_include:iterate=Observation:focus", "", 403, ""},
 		{"everything of mine", reads, "GET", "/Patient/p1/$everything", "", 200, `"id":"d"`},
 		{"everything of another", reads, "GET", "/Patient/p2/$everything", "", 404, ""},
@@ -245,5 +252,145 @@ func TestOtherPatientsAreOutOfReach(t *testing.T) {
 	}
 	if log := g.audit.String(); !strings.Contains(log, "result=refused") || strings.Contains(log, "SECRET") || strings.Contains(log, "Bearer") || strings.Contains(log, "eyJ") {
 		t.Error("the audit lacks refusals, or has what it must not")
+	}
+}
+
+// put stores resources past the guard.
+func (g *guarded) put(resources map[string]string) {
+	g.t.Helper()
+	for path, body := range resources {
+		if status, text := g.do(g.plain, "", "PUT", "/"+path, body); status != 201 {
+			g.t.Fatalf("%s: %d %s", path, status, text)
+		}
+	}
+}
+
+// Search parameters that users add reach no further than those of R4: each search finds
+// something of another patient without the guard, and nothing with it.
+func TestCustomParametersStayInTheCompartment(t *testing.T) {
+	g := newGuarded(t)
+	g.put(map[string]string{
+		"SearchParameter/about":   `{"resourceType":"SearchParameter","id":"about","url":"urn:about","name":"about","description":"d","status":"active","code":"about","base":["Observation"],"type":"reference","expression":"Observation.focus"}`,
+		"SearchParameter/seealso": `{"resourceType":"SearchParameter","id":"seealso","url":"urn:seealso","name":"seealso","description":"d","status":"active","code":"seealso","base":["Patient"],"type":"reference","expression":"Patient.link.other"}`,
+		"SearchParameter/mark":    `{"resourceType":"SearchParameter","id":"mark","url":"urn:mark","name":"mark","description":"d","status":"active","code":"mark","base":["Observation"],"type":"token","expression":"Observation.code"}`,
+	})
+	g.put(map[string]string{
+		"Patient/p1":         `{"resourceType":"Patient","id":"p1","link":[{"other":{"reference":"Patient/p2"},"type":"seealso"}]}`,
+		"Patient/p2":         `{"resourceType":"Patient","id":"p2","name":[{"family":"SECRET"}],"link":[{"other":{"reference":"Patient/p1"},"type":"seealso"}]}`,
+		"Observation/mine":   `{"resourceType":"Observation","id":"mine","status":"final","code":{"coding":[{"code":"a"}]},"subject":{"reference":"Patient/p1"},"focus":[{"reference":"Patient/p2"}]}`,
+		"Observation/theirs": `{"resourceType":"Observation","id":"theirs","status":"final","code":{"text":"SECRET","coding":[{"code":"secret"}]},"subject":{"reference":"Patient/p2"},"focus":[{"reference":"Patient/p1"}]}`,
+	})
+	reads := g.token("patient/*.rs")
+	for _, c := range []struct {
+		name, path    string
+		all, narrowed string // what the answers have: without the guard, and with it
+	}{
+		{"a search by it", "/Observation?about=Patient/p1", `"total":1`, `"total":0`},
+		{"chain", "/Observation?about:Patient.family=secret", `"total":1`, `"total":0`},
+		{"chain from the patient", "/Patient?seealso:Patient.family=secret", `"total":1`, `"total":0`},
+		{"chain after one of R4", "/Observation?subject:Patient.seealso:Patient.family=secret", `"total":1`, `"total":0`},
+		{"reverse chain", "/Patient?_has:Observation:about:mark=secret", `"total":1`, `"total":0`},
+		{"reverse chain in a reverse chain", "/Patient?_has:Patient:seealso:_has:Observation:subject:mark=secret", `"total":1`, `"total":0`},
+		{"include", "/Observation?_id=mine&_include=Observation:about", `"id":"p2"`, `"total":1`},
+		{"include of all", "/Observation?_id=mine&_include=*", `"id":"p2"`, `"total":1`},
+		{"reverse include", "/Patient?_id=p1&_revinclude=Observation:about", `"id":"theirs"`, `"total":1`},
+		{"sort", "/Observation?_sort=about", `"total":2`, `"total":1`},
+		{"sort, descending", "/Observation?_sort=-about,mark", `"total":2`, `"total":1`},
+		{"missing", "/Observation?about:missing=false", `"total":2`, `"total":1`},
+		{"not", "/Observation?mark:not=a", `"total":1`, `"total":0`},
+		{"compartment of another", "/Patient/p2/Observation?mark=secret", `"total":1`, `"total":0`},
+	} {
+		if status, text := g.do(g.plain, "", "GET", c.path, "", "Prefer: handling=strict"); status != 200 || !strings.Contains(text, c.all) {
+			t.Errorf("%s, without the guard: %d %s, want %s", c.name, status, text, c.all)
+		}
+		status, text := g.do(g.url, reads, "GET", c.path, "", "Prefer: handling=strict")
+		if status != 200 || !strings.Contains(text, c.narrowed) || strings.Contains(text, "SECRET") || strings.Contains(text, `"id":"p2"`) || strings.Contains(text, `"id":"theirs"`) {
+			t.Errorf("%s: %d %s, want %s and nothing of another", c.name, status, text, c.narrowed)
+		}
+	}
+	// What a user may define is not what a scope means.
+	if status, text := g.do(g.url, g.token("patient/Observation.rs?mark=a"), "GET", "/Observation/mine", ""); status != 403 {
+		t.Errorf("a granular scope by a parameter that was added: %d %s", status, text)
+	}
+	body := `{"resourceType":"SearchParameter","id":"new","url":"urn:new","name":"new","description":"d","status":"active","code":"new","base":["Observation"],"type":"token","expression":"Observation.code"}`
+	if status, text := g.do(g.url, g.token("patient/*.cruds"), "PUT", "/SearchParameter/new", body); status != 403 {
+		t.Errorf("a patient adds a search parameter: %d %s", status, text)
+	}
+}
+
+// user/ scopes are those of the user, whom the claim fhirUser names.
+func TestUserScopes(t *testing.T) {
+	g := newGuarded(t)
+	g.put(map[string]string{
+		"Patient/p1":         `{"resourceType":"Patient","id":"p1"}`,
+		"Patient/p2":         `{"resourceType":"Patient","id":"p2"}`,
+		"Observation/mine":   `{"resourceType":"Observation","id":"mine","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/p1"}}`,
+		"Observation/theirs": `{"resourceType":"Observation","id":"theirs","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/p2"}}`,
+	})
+	for _, c := range []struct {
+		name, user, scopes, method, path string
+		status                           int
+		want                             string
+	}{
+		{"a practitioner reads", "Practitioner/d", "user/*.rs", "GET", "/Observation/theirs", 200, `"id":"theirs"`},
+		{"a practitioner searches", "https://here/r4/Practitioner/d", "user/*.rs", "GET", "/Observation", 200, `"total":2`},
+		{"a practitioner deletes with reads", "Practitioner/d", "user/*.rs", "DELETE", "/Observation/theirs", 403, ""},
+		{"a practitioner, one type", "Practitioner/d", "user/Observation.rs", "GET", "/Observation/theirs", 200, `"id":"theirs"`},
+		{"a practitioner, a type beside it", "Practitioner/d", "user/Observation.rs", "GET", "/Patient/p2", 403, ""},
+		{"a practitioner, included", "Practitioner/d", "user/Observation.rs", "GET", "/Observation?_include=Observation:subject", 200, `"total":2`},
+		{"a patient reads theirs", "Patient/p1", "user/*.rs", "GET", "/Observation/theirs", 404, ""},
+		{"a patient searches", "Patient/p1", "user/*.rs", "GET", "/Observation", 200, `"total":1`},
+		{"a relative", "RelatedPerson/r", "user/*.rs", "GET", "/Observation/mine", 403, ""},
+		{"nobody knows who", "", "user/*.rs", "GET", "/Observation/mine", 403, ""},
+		{"nobody knows who, search", "", "user/*.rs", "GET", "/Observation", 403, ""},
+		{"two kinds of scopes", "Patient/p1", "user/Patient.rs patient/Observation.rs", "GET", "/Patient", 200, `"total":1`},
+		{"SQL is for keys", "Practitioner/d", "system/*.cruds user/*.cruds", "POST", "/../sql", 403, ""},
+	} {
+		status, text := g.do(strings.TrimSuffix(g.url, "/r4"), g.token(c.scopes, "fhirUser", c.user), c.method, strings.Replace("/r4"+c.path, "/r4/..", "", 1), "")
+		if status != c.status || !strings.Contains(text, c.want) || c.name == "a practitioner, included" && strings.Contains(text, `"resourceType":"Patient"`) {
+			t.Errorf("%s: %d %s, want %d with %s", c.name, status, text, c.status, c.want)
+		}
+	}
+}
+
+// An answer that comes later is for who asked for it.
+func TestTheAnswerThatComesLaterHasAnOwner(t *testing.T) {
+	g := newGuarded(t)
+	g.put(map[string]string{"Patient/p1": `{"resourceType":"Patient","id":"p1"}`})
+	r, err := http.NewRequest("POST", g.url, strings.NewReader(`{"resourceType":"Bundle","type":"batch","entry":[{"request":{"method":"GET","url":"Patient/p1"}}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := g.token("patient/*.rs")
+	r.Header.Set("Authorization", "Bearer "+own)
+	r.Header.Set("Content-Type", "application/fhir+json")
+	r.Header.Set("Prefer", "respond-async")
+	res, err := g.client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	at := res.Header.Get("Content-Location")
+	if res.StatusCode != 202 || at == "" {
+		t.Fatalf("%d %q", res.StatusCode, at)
+	}
+	for name, token := range map[string]string{
+		"another application":      g.token("patient/*.rs", "sub", "other"),
+		"the same for another":     g.token("patient/*.rs", "patient", "p2"),
+		"a system":                 g.token("system/*.cruds", "sub", "system"),
+		"the same without patient": g.token("system/*.cruds", "patient", ""),
+	} {
+		for _, method := range []string{"GET", "DELETE"} {
+			if status, text := g.do(at, token, method, "", ""); status != 404 || strings.Contains(text, "p1") {
+				t.Errorf("%s, %s: %d %s", name, method, status, text)
+			}
+		}
+	}
+	status, text := g.do(at, own, "GET", "", "")
+	for status == 202 {
+		status, text = g.do(at, own, "GET", "", "")
+	}
+	if status != 200 || !strings.Contains(text, `"id":"p1"`) {
+		t.Errorf("its owner: %d %s", status, text)
 	}
 }

@@ -131,6 +131,9 @@ func (c *call) narrow(q *query.Query) error {
 	if !c.access.Limited() {
 		return c.denied(c.access.Check(capability.SearchType.Code(), 0))
 	}
+	if c.query.Get(explainParameter) == "true" { // a plan tells how many rows of all there are
+		return c.denied(outcome.Faultf(outcome.Forbidden, "%s is not allowed to who asks", explainParameter))
+	}
 	q.Selects = slices.Clone(q.Selects)
 	q.Selects = slices.DeleteFunc(q.Selects, func(s query.Select) bool { return c.access.Permit(scope.Search, s.Type) == nil })
 	if len(q.Selects) == 0 {
@@ -138,6 +141,9 @@ func (c *call) narrow(q *query.Query) error {
 	}
 	for i := range q.Selects {
 		q.Selects[i] = c.narrowed(q.Selects[i])
+	}
+	if q.Contained != query.ContainedNone { // what a resource out of reach contains would be counted
+		return c.denied(outcome.Faultf(outcome.Forbidden, "_contained is not allowed to who asks"))
 	}
 	for _, x := range q.Includes {
 		if x.Iterate { // what leads to what is within reach may not be

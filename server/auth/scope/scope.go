@@ -10,7 +10,8 @@
 //
 // patient/ scopes are for the compartment of the token's patient (FHIR R4,
 // CompartmentDefinition patient), user/ scopes too when the user (claim fhirUser) is a
-// patient. Types that are in no patient's compartment are out of reach of them, but for
+// patient. A Practitioner or a PractitionerRole has all of the types that its user/ scopes
+// name; any other user, and one that the token does not name, has nothing by them. Types that are in no patient's compartment are out of reach of them, but for
 // those of supporting, which say nothing of patients and may be read. Of Patient only the
 // patient is in reach, not other Patients that are linked.
 //
@@ -103,6 +104,7 @@ type Grants struct {
 	Scopes  []Scope
 	Patient string // id of the patient in context; "" for none
 	User    string // id of the patient that the user is; "" when the user is none
+	Staff   bool   // the user is a Practitioner or a PractitionerRole
 }
 
 // Any tells whether a scope is for one of the letters, of whatever type.
@@ -114,7 +116,7 @@ func (g *Grants) Any(l Letters) bool {
 func (g *Grants) Whole() bool {
 	for l := Create; l <= Search; l <<= 1 {
 		if g.Any(l) && !slices.ContainsFunc(g.Scopes, func(s Scope) bool {
-			return s.Letters&l != 0 && s.Type == 0 && s.Query == "" && (s.Context == "system" || s.Context == "user" && g.User == "")
+			return s.Letters&l != 0 && s.Type == 0 && s.Query == "" && (s.Context == "system" || s.Context == "user" && g.Staff && g.User == "")
 		}) {
 			return false
 		}
@@ -142,6 +144,8 @@ func (g *Grants) Permit(l Letters, t r4.TypeID) *Permit {
 			continue
 		case s.Context == "patient":
 			patient = g.Patient
+		case s.Context == "user" && g.User == "" && !g.Staff:
+			continue
 		case s.Context == "user":
 			patient = g.User
 		}

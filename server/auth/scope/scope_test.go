@@ -92,6 +92,20 @@ func TestPermit(t *testing.T) {
 	if (&Grants{Scopes: Parse("patient/*.rs")}).Permit(Read, r4.TypePatient) != nil {
 		t.Error("without a patient a patient/ scope gives something")
 	}
+	for name, c := range map[string]struct {
+		g           Grants
+		whole, some bool
+	}{
+		"a practitioner":           {Grants{Staff: true}, true, true},
+		"a patient":                {Grants{User: "p1"}, false, true},
+		"nobody knows which":       {Grants{Patient: "p1"}, false, false},
+		"a patient, whatever else": {Grants{User: "p1", Staff: true}, false, true},
+	} {
+		c.g.Scopes = Parse("user/*.rs")
+		if permit := c.g.Permit(Read, r4.TypeObservation); c.g.Whole() != c.whole || (permit != nil) != c.some || c.some && permit.All() != c.whole {
+			t.Errorf("a user who is %s: whole %t, %v", name, c.g.Whole(), permit)
+		}
+	}
 	g := &Grants{Scopes: Parse("patient/*.rs"), Patient: "p1"}
 	if ok, err := g.Permit(Read, r4.TypeObservation).Holds("o", []byte(unknown), nil); ok || err == nil {
 		t.Error("what cannot be read is within reach")
