@@ -38,7 +38,9 @@ func (d *Detector) relate(first, begin, end int) {
 			d.doseBefore(e, begin)
 			d.dose(e, limit)
 		case terminology.TestTreatmentProcedure:
-			d.testValue(e, limit)
+			if e.Type == terminology.TestName {
+				d.testValue(e, limit)
+			}
 		case terminology.MedicalCondition:
 			d.modifiers(e, begin)
 			d.site(first, n, begin, last)
