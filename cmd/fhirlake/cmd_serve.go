@@ -302,7 +302,12 @@ func (s *serving) run(ctx context.Context, l net.Listener, out io.Writer, g *glo
 	}
 	beside, end := context.WithCancel(context.WithoutCancel(ctx))
 	var tasks sync.WaitGroup
-	tasks.Go(func() { s.open(g.datastore) })
+	tasks.Go(func() {
+		s.open(g.datastore)
+		if err := fhir.Warm(beside); err != nil {
+			s.log.Error("index what was written", "error", err)
+		}
+	})
 	tasks.Go(func() { stopAtOnce(ctx, beside) })
 	tasks.Go(func() { s.lake.compactor.Run(beside) })
 	tasks.Go(func() { s.stopJobs(ctx, beside) })

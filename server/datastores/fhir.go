@@ -138,6 +138,37 @@ func (f *FHIR) serve(id string, l *lake.Lake) (*rest.DataStore, error) {
 	return store, nil
 }
 
+// Warm begins to index what was written to the data stores that are open, so that the first
+// search need not. Those of which all is published cost no memory before someone searches.
+func (f *FHIR) Warm(ctx context.Context) error {
+	var ids []string
+	f.set.Each(func(id string, l *lake.Lake) {
+		if l.Delta().Stats().Entries > 0 {
+			ids = append(ids, id)
+		}
+	})
+	var errs []error
+	for _, id := range ids {
+		if _, err := f.DataStore(id); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		var index *searcher
+		f.set.mu.RLock()
+		if st := f.set.open[id]; st != nil {
+			index = st.search
+		}
+		f.set.mu.RUnlock()
+		if index == nil {
+			continue // it was closed since
+		}
+		if err := index.warm(ctx); err != nil && !errors.Is(err, lake.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
 func (f *FHIR) forget(id string) {
 	f.mu.RLock()
 	_, have := f.served[id]

@@ -76,6 +76,11 @@ func (s *searcher) use(ctx context.Context, f func(context.Context, *search.Inde
 	return err
 }
 
+// warm opens the index, which takes in what is written before the first search comes.
+func (s *searcher) warm(ctx context.Context) error {
+	return s.use(ctx, func(context.Context, *search.Index) error { return nil })
+}
+
 func (s *searcher) open(ctx context.Context) (_ *search.Index, err error) {
 	s.opening.Lock()
 	defer s.opening.Unlock()

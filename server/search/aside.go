@@ -121,8 +121,8 @@ func (m *moment) typeAt(a postings.Address) r4.TypeID {
 	}
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	if int(a.Row()) < len(m.written) {
-		return m.written[a.Row()].typ
+	if w := m.at(a.Row()); w != nil {
+		return w.typ
 	}
 	return 0
 }

@@ -156,11 +156,11 @@ func (f *finder) spans(after postings.Address) (all []span) {
 			add(from, postings.At(seg.Ordinal, uint32(seg.Rows-1)))
 		}
 	}
-	if f.changes > 0 {
+	if f.changes > f.floor {
 		if after == noAddress {
 			after = 0
 		}
-		add(postings.At(writtenSegment, 1), postings.At(writtenSegment, f.changes))
+		add(ofChange(f.floor+1), ofChange(f.changes))
 	}
 	return all
 }
@@ -234,7 +234,10 @@ func (f *finder) orderedText(table, where string, after postings.Address, limit 
 		where += fmt.Sprintf(" AND addr > %d", after)
 	}
 	added, files := f.db.Parts(table)
-	parts := []string{fmt.Sprintf("(SELECT addr FROM %s WHERE %s ORDER BY addr LIMIT %d)", added, where, limit)}
+	var parts []string
+	for _, name := range added {
+		parts = append(parts, fmt.Sprintf("(SELECT addr FROM %s WHERE %s ORDER BY addr LIMIT %d)", name, where, limit))
+	}
 	for _, name := range files {
 		parts = append(parts, fmt.Sprintf("(SELECT addr FROM %s WHERE %s LIMIT %d)", name, where, limit))
 	}
@@ -430,7 +433,6 @@ func bitmap(text []byte) *roaring.Bitmap {
 // them. It gives how many it passed, so that the next page goes on there.
 func (f *finder) sorted(ctx context.Context, skip, limit int) (found []postings.Address, passed int, more bool, err error) {
 	f.part = "sorting what matches " + f.names()
-	f.plan.window = ""
 	t, err := f.plan.top()
 	if err != nil {
 		return nil, 0, false, err
@@ -496,6 +498,7 @@ func (f *finder) wanted(ctx context.Context, list []postings.Address) ([]bool, e
 
 // allInOrder is a query of everything that matches in the order of the sort keys.
 func (f *finder) allInOrder() (string, error) {
+	f.plan.window = f.bounds() // what is written meanwhile would move what is passed
 	set, err := f.plan.all()
 	if err != nil {
 		return "", err

@@ -2,23 +2,15 @@ package search
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
 	"time"
 
-	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/outcome"
 	"github.com/fhirlake/fhirlake/fhir/profile"
-	"github.com/fhirlake/fhirlake/fhir/search"
-	"github.com/fhirlake/fhirlake/pipeline"
 	"github.com/fhirlake/fhirlake/server/parameters"
 	"github.com/fhirlake/fhirlake/server/search/page"
-	"github.com/fhirlake/fhirlake/stages/index"
-	"github.com/fhirlake/fhirlake/stages/parse"
-	"github.com/fhirlake/fhirlake/store/delta"
 	"github.com/fhirlake/fhirlake/store/duck/searchdb"
 	"github.com/fhirlake/fhirlake/store/lake"
 	"github.com/fhirlake/fhirlake/store/postings"
@@ -43,6 +35,7 @@ type Options struct {
 	Now     func() time.Time // nil: time.Now
 	Timeout time.Duration    // of a search; 0: 30 s
 	Keep    time.Duration    // how long the pages of a search can be asked for; 0: 10 minutes
+	Keeping int64            // bytes of memory for what is kept for such pages; 0: 256 MiB
 }
 
 // Index answers the searches of one data store. It is safe for concurrent use.
@@ -51,30 +44,28 @@ type Index struct {
 	db     *searchdb.DB
 	signer *page.Signer
 	stop   func()
-	ended  chan struct{}
+	beside sync.WaitGroup
 
-	building sync.Mutex // one state is made at a time
+	// feeding is held, by who has put something in, to bring what was written into the
+	// newest state, and to make the next one. It guards feed.
+	feeding chan struct{}
+	feed    feeder
 
 	mu      sync.Mutex
 	current *state
 	states  map[uint64]*held // all that are open, by nonce
-	oldest  int64            // number of the manifest from which on states are kept: see Release
-
-	feed feeder // guarded by the feeding of the current state's, see state.feed
 }
 
 // held is an open state.
 type held struct {
 	*state
-	last time.Time // when it was used last
-	over bool      // no search begins with it, and it is closed with its last user
+	used  int       // searches that are in it
+	until time.Time // when the last token of its pages expires
+	over  bool      // no search begins with it, and it is closed with its last user
 }
 
-// maxStates bounds how many states are kept for further pages.
-const maxStates = 4
-
-// Open opens the index of a data store. What was written since the last publication is
-// taken in by the first search.
+// Open opens the index of a data store, and begins to take in what was written since the
+// last publication.
 func Open(ctx context.Context, o Options) (*Index, error) {
 	if o.Now == nil {
 		o.Now = time.Now
@@ -85,7 +76,10 @@ func Open(ctx context.Context, o Options) (*Index, error) {
 	if o.Keep <= 0 {
 		o.Keep = 10 * time.Minute
 	}
-	x := &Index{o: o, states: map[uint64]*held{}, ended: make(chan struct{})}
+	if o.Keeping <= 0 {
+		o.Keeping = 256 << 20
+	}
+	x := &Index{o: o, states: map[uint64]*held{}, feeding: make(chan struct{}, 1)}
 	var err error
 	if x.feed.hash, err = postings.NewHasher(o.Secret); err != nil {
 		return nil, err
@@ -97,20 +91,20 @@ func Open(ctx context.Context, o Options) (*Index, error) {
 		return nil, err
 	}
 	ctx, x.stop = context.WithCancel(context.Background())
-	go x.housekeep(ctx)
+	x.beside.Go(func() { x.housekeep(ctx) })
+	x.beside.Go(func() { x.follow(ctx) })
 	return x, nil
 }
 
 // Close ends the index. No search is at work.
 func (x *Index) Close() error {
 	x.stop()
-	<-x.ended
+	x.beside.Wait()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	var err error
 	for _, s := range x.states {
-		s.rows.Close()
-		err = errors.Join(err, s.db.Close())
+		err = errors.Join(err, s.close())
 	}
 	x.states, x.current = nil, nil
 	return errors.Join(err, x.db.Close())
@@ -118,8 +112,7 @@ func (x *Index) Close() error {
 
 // housekeep lets states go whose time is over.
 func (x *Index) housekeep(ctx context.Context) {
-	defer close(x.ended)
-	t := time.NewTicker(max(x.o.Keep/8, time.Second))
+	t := time.NewTicker(max(x.o.Keep/64, time.Second))
 	defer t.Stop()
 	for {
 		select {
@@ -131,134 +124,182 @@ func (x *Index) housekeep(ctx context.Context) {
 	}
 }
 
-// Release lets go what is of snapshots before the present one, because something was
-// erased: its further pages are gone, and its files are held by the searches that run and
-// by nobody else. The last of these has the files removed.
+// follow makes the first state, and the next one as soon as something is published, so that
+// searches need not wait for it.
+func (x *Index) follow(ctx context.Context) {
+	for {
+		next := x.o.Lake.NextShown()
+		// The error is for the search that meets it.
+		if _, done, err := x.now(ctx, false); err == nil {
+			done()
+		}
+		select {
+		case <-next:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Release lets go what is of snapshots before the present one, and the rows of what it has
+// folded, because something was erased: its further pages are gone, and its files are held by
+// the searches that run and by nobody else. The last of these has the files removed.
 func (x *Index) Release() {
+	x.feeding <- struct{}{} // no state is made meanwhile of one that goes
+	shown := x.o.Lake.Shown()
 	x.mu.Lock()
-	x.oldest = x.o.Lake.Shown()
 	var idle []*held
 	for _, h := range x.states {
-		if x.judge(h); h.over && h.used == 0 {
+		if h.rows.Manifest().Number >= shown && !h.holdsFolded() {
+			continue
+		}
+		if h.over = true; x.current == h.state {
+			x.current = nil
+		}
+		if h.used == 0 {
 			delete(x.states, h.nonce)
 			idle = append(idle, h)
 		}
 	}
 	x.mu.Unlock()
-	for _, h := range idle { // without the lock: DuckDB takes a while, and searches need not wait
+	<-x.feeding
+	for _, h := range idle { // without the locks: DuckDB takes a while, and searches need not wait
 		h.close()
 	}
 }
 
-// judge ends a state that is of a snapshot before the oldest that is kept. The caller holds
-// mu.
-func (x *Index) judge(h *held) {
-	if h.rows.Manifest().Number >= x.oldest {
-		return
-	}
-	h.over = true
-	if x.current == h.state {
-		x.current = nil
-	}
-}
-
-// close lets go what the state holds; it is no longer one of the index's.
-func (h *held) close() {
-	h.rows.Close()
-	h.db.Close() // dropping tables in memory: nothing that is left could be told
-}
-
-// expire closes states that nobody uses: those whose time is over, and the oldest when
-// there are too many.
+// expire closes states that nobody needs: of whose pages no token is valid, and, when they
+// take too much memory, those whose tokens expire first.
 func (x *Index) expire() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for {
 		var oldest *held
 		for _, s := range x.states {
-			if s.state != x.current && s.used == 0 && (oldest == nil || s.last.Before(oldest.last)) {
+			if s.state != x.current && s.used == 0 && (oldest == nil || s.until.Before(oldest.until)) {
 				oldest = s
 			}
 		}
-		if oldest == nil || len(x.states) <= maxStates && x.o.Now().Sub(oldest.last) < x.o.Keep {
+		if oldest == nil || x.o.Now().Before(oldest.until) && x.cost() <= x.o.Keeping {
 			return
 		}
 		delete(x.states, oldest.nonce)
-		oldest.close()
+		oldest.close() // dropping tables in memory: nothing that is left could be told
 	}
 }
 
 // now gives the present moment: of everything that was committed before the call, or
 // with eventual of what is in the index already. The caller calls done.
 func (x *Index) now(ctx context.Context, eventual bool) (m *moment, done func(), err error) {
-	view, err := x.o.Lake.View()
-	if err != nil {
-		return nil, nil, err
-	}
-	defer view.Close()
-	set := parameters.R4()
-	if x.o.Parameters != nil {
-		offered, err := x.o.Parameters(ctx)
+	if eventual {
+		number := x.o.Lake.Shown()
+		set, err := x.set(ctx)
 		if err != nil {
 			return nil, nil, err
 		}
-		set = offered.Set
-	}
-	s, done, err := x.stateOf(ctx, view, set)
-	if err != nil {
-		return nil, nil, err
-	}
-	if !eventual {
-		if err := x.take(ctx, s, view); err != nil {
-			done()
-			return nil, nil, err
+		s, done := x.use(func() *state {
+			c := x.current
+			if c != nil && c.ready.Load() && c.offered.Set == set && c.rows.Manifest().Number >= number {
+				return c
+			}
+			return nil
+		})
+		if s != nil {
+			return &moment{s, s.seen.Load()}, done, nil
 		}
 	}
-	return &moment{s, s.changes()}, done, nil
+	select {
+	case x.feeding <- struct{}{}:
+	case <-ctx.Done():
+		return nil, nil, x.waited(ctx)
+	}
+	defer func() { <-x.feeding }()
+	s, err := x.newest(ctx)
+	switch {
+	case errors.Is(err, errNotIndexed):
+		return nil, nil, outcome.Faultf(outcome.Unavailable, "the data store is not all indexed for search: run `fhirlake reindex`")
+	case err != nil && ctx.Err() != nil:
+		return nil, nil, x.waited(ctx)
+	case err != nil:
+		return nil, nil, fmt.Errorf("index what was written: %w", err)
+	}
+	s, done = x.use(func() *state { return s })
+	return &moment{s, s.seen.Load()}, done, nil
 }
 
-// stateOf gives the state of the manifest of a view, or of a later one, with the search
-// parameters of a set.
-func (x *Index) stateOf(ctx context.Context, view *lake.View, set *parameters.Set) (*state, func(), error) {
-	number := view.Manifest().Number
-	if s, done := x.use(func() *state { return x.newEnough(number, set) }); s != nil {
-		return s, done, nil
+// waited is the error of who waited until his time was over. What was taken in meanwhile
+// stays.
+func (x *Index) waited(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return outcome.Faultf(outcome.Unavailable, "what was written is still being indexed; try again later")
 	}
-	x.building.Lock()
-	defer x.building.Unlock()
-	if s, done := x.use(func() *state { return x.newEnough(number, set) }); s != nil {
-		return s, done, nil
+	return ctx.Err()
+}
+
+// newest gives the state of the present manifest with everything that is committed. The
+// caller holds feeding.
+func (x *Index) newest(ctx context.Context) (*state, error) {
+	view, err := x.o.Lake.View() // later than those of all who had feeding before
+	if err != nil {
+		return nil, err
 	}
-	var nonce [8]byte
-	rand.Read(nonce[:])
-	rows := view.Rows()
+	defer view.Close()
+	set, err := x.set(ctx)
+	if err != nil {
+		return nil, err
+	}
+	x.mu.Lock()
+	current := x.current
+	x.mu.Unlock()
+	var before *state // whose rows are made by the same search parameters
+	if current != nil && current.offered.Set == set {
+		before = current
+	}
+	if before != nil && before.rows.Manifest().Number == view.Manifest().Number {
+		return before, x.check(before, x.take(ctx, before, view))
+	}
 	store := x.o.Lake.Snapshot()
-	s, err := newState(ctx, x.db, rows, set, binary.LittleEndian.Uint64(nonce[:]), func(f *snapshot.File) string { return store.Path(f) })
+	s, err := newState(ctx, x.db, view.Rows(), set, before, func(f *snapshot.File) string { return store.Path(f) })
 	if err != nil {
-		rows.Close()
-		if errors.Is(err, errNotIndexed) {
-			err = outcome.Faultf(outcome.Unavailable, "the data store is not all indexed for search: run `fhirlake reindex`")
-		}
-		return nil, nil, err
+		return nil, err
 	}
-	if err := x.take(ctx, s, view); err != nil { // before anyone sees it
-		rows.Close()
-		return nil, nil, errors.Join(err, s.db.Close())
+	// It is shown with all that is committed, or kept for the next search, which goes on.
+	err = x.take(ctx, s, view)
+	var broken *brokenError
+	if errors.As(err, &broken) {
+		x.check(before, err)
+		return nil, errors.Join(err, s.close())
 	}
-	s, done := x.use(func() *state {
-		x.current, x.states[s.nonce] = s, &held{state: s, last: x.o.Now()}
-		x.judge(x.states[s.nonce]) // something may have been erased while it was made
-		return s
-	})
+	x.mu.Lock()
+	x.current, x.states[s.nonce] = s, &held{state: s}
+	x.mu.Unlock()
 	x.expire()
-	return s, done, nil
+	return s, err
 }
 
-func (x *Index) newEnough(number int64, set *parameters.Set) *state {
-	if x.current != nil && x.current.offered.Set == set && x.current.rows.Manifest().Number >= number {
-		return x.current
+// set gives the search parameters of the data store.
+func (x *Index) set(ctx context.Context) (*parameters.Set, error) {
+	if x.o.Parameters == nil {
+		return parameters.R4(), nil
 	}
-	return nil
+	offered, err := x.o.Parameters(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return offered.Set, nil
+}
+
+// check lets the next search begin anew after an error that left half of something.
+func (x *Index) check(s *state, err error) error {
+	var broken *brokenError
+	if errors.As(err, &broken) {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		if x.current == s {
+			x.current = nil
+		}
+	}
+	return err
 }
 
 // use keeps the state that choose gives open until done is called.
@@ -268,151 +309,64 @@ func (x *Index) use(choose func() *state) (s *state, done func()) {
 	if s = choose(); s == nil {
 		return nil, nil
 	}
-	s.used++
+	h := x.states[s.nonce]
+	h.used++
 	return s, func() {
 		x.mu.Lock()
-		s.used--
-		h := x.states[s.nonce]
-		h.last = x.o.Now()
-		last := h.over && h.used == 0
+		h.used--
+		last := h.used == 0 && h.over
 		if last {
 			delete(x.states, s.nonce)
 		}
+		ended := h.used == 0 && s != x.current && !x.o.Now().Before(h.until)
 		x.mu.Unlock()
-		if last {
+		switch {
+		case last:
 			h.close()
 			x.o.Lake.Snapshot().Prune() // should it fail, the next publication removes them
+		case ended:
+			x.expire()
 		}
 	}
 }
 
-// feeder makes rows of what was written.
-type feeder struct {
-	mu    sync.Mutex
-	chain *pipeline.Chain
-	table *search.Table // that chain extracts the values of
-	hash  *postings.Hasher
-	batch pipeline.Batch
-	rows  postings.Rows
-}
-
-// feedBytes is how much text goes into the index at once.
-const feedBytes = 4 << 20
-
-// take brings the commits of a view into a state of the same manifest. A state of a
-// later manifest has them.
-func (x *Index) take(ctx context.Context, s *state, view *lake.View) error {
-	s.feeding.Lock()
-	defer s.feeding.Unlock()
-	if view.Seq() <= s.seq || s.rows.Manifest().Number != view.Manifest().Number {
-		return nil
-	}
-	x.feed.mu.Lock()
-	defer x.feed.mu.Unlock()
-	var pending []lake.Change
-	flush := func() error {
-		if len(pending) == 0 {
-			return nil
-		}
-		if err := x.feed.flush(ctx, s, pending); err != nil {
-			return err
-		}
-		pending = pending[:0]
-		return nil
-	}
-	x.feed.batch.Reset()
-	err := view.ChangesAfter(s.seq, func(c *lake.Change) error {
-		keep := *c
-		keep.JSON, keep.Issues = nil, nil
-		pending = append(pending, keep)
-		if c.Method != delta.Delete {
-			x.feed.add(c.JSON)
-		}
-		if len(x.feed.batch.Data) < feedBytes {
-			return nil
-		}
-		return flush()
-	})
-	if err == nil {
-		err = flush()
-	}
-	if err != nil {
-		x.drop(s)
-		return fmt.Errorf("index what was written: %w", err)
-	}
-	s.seq = view.Seq()
-	return nil
-}
-
-// drop makes the next search begin with a new state: this one has half of something.
-func (x *Index) drop(s *state) {
+// keep makes a state stay until a time.
+func (x *Index) keep(s *state, until time.Time) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.current == s {
-		x.current = nil
+	if h := x.states[s.nonce]; until.After(h.until) {
+		h.until = until
 	}
 }
 
-func (f *feeder) add(text []byte) {
-	b := &f.batch
-	start := len(b.Data)
-	b.Data = append(append(b.Data, text...), '\n')
-	b.Records = append(b.Records, pipeline.Record{
-		Line: int64(len(b.Records)) + 1, Offset: int64(start), Entry: -1,
-		Start: uint32(start), End: uint32(len(b.Data) - 1), Root: fhir.NoNode,
-	})
-}
+// What states take, measured (docs/decisions/0043).
+const (
+	stateBytes    = 256 << 10 // tables and views without rows
+	replacedBytes = 80        // a row of the manifest that was replaced
+	changeBytes   = 1 << 10   // a change with its rows
+)
 
-// flush makes rows of the batch, whose texts are those of changes, and tells the state.
-func (f *feeder) flush(ctx context.Context, s *state, changes []lake.Change) error {
-	defer f.batch.Reset()
-	first := s.changes() + 1
-	f.rows.Reset()
-	if f.table != s.offered.Table {
-		chain, err := pipeline.NewChain(parse.New(), index.New(s.offered.Table))
-		if err != nil {
-			return err
-		}
-		f.chain, f.table = chain, s.offered.Table
-	}
-	if len(f.batch.Records) > 0 {
-		f.batch.Lenient = true // what is stored was accepted
-		f.batch.Pad()
-		f.batch.Input = int64(len(f.batch.Data))
-		if err := f.chain.Process(ctx, &f.batch); err != nil {
-			return err
+// cost is the memory of all states that are kept for their pages alone. The caller holds mu.
+func (x *Index) cost() (bytes int64) {
+	counted := map[*chunk]bool{}
+	if x.current != nil {
+		for _, c := range x.current.chunks {
+			counted[c] = true
 		}
 	}
-	var at []postings.Address // by record
-	var dead []searchdb.Dead
-	changed := map[snapshot.Key]uint32{}
-	for i := range changes {
-		c := &changes[i]
-		number := first + uint32(i)
-		if old, ok := changed[c.Key]; ok {
-			dead = append(dead, searchdb.Dead{At: postings.At(writtenSegment, old), Change: number})
-		} else if old, ok := s.current[c.Key]; ok {
-			dead = append(dead, searchdb.Dead{At: postings.At(writtenSegment, old), Change: number})
-		} else if c.HasRow {
-			dead = append(dead, searchdb.Dead{At: postings.At(c.Replaced.Segment, c.Replaced.Row), Change: number})
+	for _, s := range x.states {
+		if s.state == x.current {
+			continue
 		}
-		changed[c.Key] = number
-		if c.Method != delta.Delete {
-			at = append(at, postings.At(writtenSegment, number))
-			f.rows.AddResource(postings.Resource{
-				Type: c.Type, Version: c.Number, At: at[len(at)-1], Key: c.Key[0], Updated: c.Updated, ID: c.ID,
-			})
+		s.mu.RLock()
+		bytes += stateBytes + int64(len(s.replaced))*replacedBytes
+		for _, c := range s.chunks {
+			if !counted[c] {
+				counted[c] = true
+				bytes += int64(len(c.written)) * changeBytes
+			}
 		}
+		s.mu.RUnlock()
 	}
-	if len(at) > 0 { // else the values are those of the batch before
-		f.rows.Add(f.hash, pipeline.SearchValues.Of(&f.batch), func(i int32) (postings.Address, bool) { return at[i], true })
-	}
-	if err := s.db.AddDead(ctx, dead); err != nil {
-		return err
-	}
-	if err := s.db.Add(ctx, &f.rows); err != nil {
-		return err
-	}
-	s.noteAll(changes)
-	return nil
+	return bytes
 }

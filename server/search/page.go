@@ -111,7 +111,9 @@ func (f *finder) answer(ctx context.Context, from place, r Request) (*Page, erro
 	}
 	if more {
 		next.shown = from.shown + uint64(len(found))
-		p.Next = f.x.signer.Sign(r.Scope, next.append(nil), f.x.o.Now().Add(f.x.o.Keep))
+		until := f.x.o.Now().Add(f.x.o.Keep)
+		f.x.keep(f.state, until)
+		p.Next = f.x.signer.Sign(r.Scope, next.append(nil), until)
 	}
 	switch {
 	case f.q.Total == query.TotalNone:
@@ -151,7 +153,7 @@ func (f *finder) read(ctx context.Context, list []postings.Address) (all []lake.
 			r, err = f.rows.Read(snapshot.Address{Segment: a.Segment(), Row: a.Row()}, nil)
 		} else {
 			f.mu.RLock()
-			w := f.written[a.Row()]
+			w := *f.at(a.Row())
 			f.mu.RUnlock()
 			if r, err = f.x.o.Lake.ReadVersion(w.typ, w.id, w.number, nil); errors.Is(err, lake.ErrNotFound) {
 				return nil, expired() // retention or $erase removed the version since

@@ -2,18 +2,20 @@ package search
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/server/parameters"
-	"github.com/fhirlake/fhirlake/store/delta"
 	"github.com/fhirlake/fhirlake/store/duck/searchdb"
 	"github.com/fhirlake/fhirlake/store/lake"
 	"github.com/fhirlake/fhirlake/store/postings"
@@ -27,6 +29,7 @@ const writtenSegment = math.MaxUint32
 // state is the index of one manifest and of what was written since. Changes come to it
 // in the order of commits; whoever remembers how many there were sees what was then.
 type state struct {
+	*writes
 	nonce    uint64 // random; names the state in page tokens
 	db       *searchdb.State
 	offered  *parameters.Offered // what it is searched by: what is in the delta is indexed by all of them
@@ -37,24 +40,23 @@ type state struct {
 	bitmaps sync.Map // of *roaring.Bitmap by ordinal: superseded rows of the manifest
 	firsts  sync.Map // of int64 by postings.Address: when a resource of several versions was first stored
 
-	feeding sync.Mutex // changes come one call at a time
-	seq     uint64     // last commit that is in
+	chunks []*chunk        // with changes that it sees, in order; it is guarded by nobody
+	fresh  *chunk          // the last of them, when it is new with this state
+	floor  uint32          // changes up to this one are in the manifest
+	ready  atomic.Bool     // seen is set
+	seen   atomic.Uint32   // the last change of the last commit that is in
+	hidden map[uint32]bool // changes that the manifest has overtaken; it does not change
 
-	mu       sync.RWMutex
-	written  []written                   // by number of the change, from 1
-	current  map[snapshot.Key]uint32     // number of the change with the current version
-	replaced map[postings.Address]uint32 // rows of the manifest, and the change that replaced them
-	dead     map[r4.TypeID]bool          // types whose superseded rows are in the table dead
-	used     int                         // users; guarded by Index.mu
+	replaced map[postings.Address]uint32 // rows of the manifest, and the change that replaced them; guarded by mu
+
+	filling sync.Mutex
+	dead    map[r4.TypeID]bool // types whose superseded rows are in the table dead; guarded by filling
 }
 
-// written is a change.
-type written struct {
-	typ     r4.TypeID
-	id      string
-	number  uint32 // of the version; 0: a deletion
-	changed uint32 // the change that replaced it; 0: none
-}
+// ofChange is the address of what a change brought.
+func ofChange(number uint32) postings.Address { return postings.At(writtenSegment, number) }
+
+func ofRow(a snapshot.Address) postings.Address { return postings.At(a.Segment, a.Row) }
 
 // moment is what a search sees of a state: the changes up to a number.
 type moment struct {
@@ -65,14 +67,19 @@ type moment struct {
 // errNotIndexed says that the data store has segments without an index.
 var errNotIndexed = errors.New("not all of the data store is indexed")
 
-func newState(ctx context.Context, db *searchdb.DB, rows *lake.Rows, set *parameters.Set, nonce uint64, path func(*snapshot.File) string) (*state, error) {
+// newState makes the state of rows, which it closes when it fails, after another one of the
+// same search parameters; nil for none. The caller holds feeding.
+func newState(ctx context.Context, db *searchdb.DB, rows *lake.Rows, set *parameters.Set, before *state, path func(*snapshot.File) string) (_ *state, err error) {
 	m := rows.Manifest()
 	if n := len(m.Unindexed(postings.Version)); n > 0 {
+		rows.Close()
 		return nil, errNotIndexed
 	}
+	var nonce [8]byte
+	rand.Read(nonce[:])
 	s := &state{
-		nonce: nonce, rows: rows, offered: set.In(m), seq: m.FoldedSeq, written: make([]written, 1),
-		current: map[snapshot.Key]uint32{}, replaced: map[postings.Address]uint32{}, dead: map[r4.TypeID]bool{},
+		nonce: binary.LittleEndian.Uint64(nonce[:]), rows: rows, offered: set.In(m),
+		hidden: map[uint32]bool{}, replaced: map[postings.Address]uint32{}, dead: map[r4.TypeID]bool{},
 	}
 	var files []string
 	for i := range m.Search {
@@ -88,9 +95,32 @@ func newState(ctx context.Context, db *searchdb.DB, rows *lake.Rows, set *parame
 		}
 	}
 	slices.Sort(s.gone)
-	var err error
-	s.db, err = db.NewState(ctx, files)
-	return s, err
+	added, err := s.inherit(ctx, db, before)
+	if err == nil {
+		s.db, err = db.NewState(ctx, files, added...)
+	}
+	if s.fresh != nil { // the state holds it, or nobody
+		err = errors.Join(err, s.fresh.rows.Close())
+	}
+	if err == nil {
+		err = s.settle(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	if s.fresh != nil {
+		s.last = s.fresh
+	}
+	return s, nil
+}
+
+// close lets go what the state holds.
+func (s *state) close() error {
+	s.rows.Close()
+	if s.db == nil {
+		return nil
+	}
+	return s.db.Close()
 }
 
 // superseded gives the rows of a segment that the manifest counts as not current; nil
@@ -119,11 +149,8 @@ func (m *moment) alive(store *snapshot.Store, a postings.Address) (bool, error) 
 func (m *moment) aliveLocked(store *snapshot.Store, a postings.Address) (bool, error) {
 	if a.Segment() == writtenSegment {
 		n := a.Row()
-		if n > m.changes || int(n) >= len(m.written) {
-			return false, nil
-		}
-		w := &m.written[n]
-		return w.number != 0 && (w.changed == 0 || w.changed > m.changes), nil
+		w := m.at(n)
+		return w != nil && n <= m.changes && !w.deleted && (w.changed == 0 || w.changed > m.changes) && !m.hidden[n], nil
 	}
 	if by, ok := m.replaced[a]; ok && by <= m.changes {
 		return false, nil
@@ -194,34 +221,6 @@ func (m *moment) countAlive(store *snapshot.Store, segment uint32, rows *roaring
 	return n, nil
 }
 
-// noteAll takes changes into the books, all at once.
-func (s *state) noteAll(changes []lake.Change) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i := range changes {
-		c := &changes[i]
-		number := uint32(len(s.written))
-		w := written{typ: c.Type, id: c.ID, number: c.Number}
-		if c.Method == delta.Delete {
-			w.number = 0
-		}
-		s.written = append(s.written, w)
-		if old, ok := s.current[c.Key]; ok {
-			s.written[old].changed = number
-		} else if c.HasRow {
-			s.replaced[postings.At(c.Replaced.Segment, c.Replaced.Row)] = number
-		}
-		s.current[c.Key] = number
-	}
-}
-
-// changes is the number of the last change.
-func (s *state) changes() uint32 {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return uint32(len(s.written) - 1)
-}
-
 // aliveSQL is the condition that an address is of a current resource, for sets within a
 // query. It begins with AND, or is empty.
 func (m *moment) aliveSQL(ctx context.Context, store *snapshot.Store, types []r4.TypeID) (string, error) {
@@ -240,17 +239,27 @@ func (m *moment) aliveSQL(ctx context.Context, store *snapshot.Store, types []r4
 	if err != nil {
 		return "", err
 	}
-	if any || m.changes > 0 {
-		fmt.Fprintf(&b, " AND addr <= %d AND addr NOT IN (SELECT addr FROM %s WHERE change <= %d)",
-			postings.At(writtenSegment, m.changes), m.db.Dead(), m.changes)
+	b.WriteString(m.bounds())
+	if any || m.changes > m.floor {
+		fmt.Fprintf(&b, " AND addr NOT IN (SELECT addr FROM %s WHERE change <= %d)", m.db.Dead(), m.changes)
 	}
 	return b.String(), nil
 }
 
+// bounds is the condition that an address is of the manifest or of a change that the moment
+// sees. It begins with AND.
+func (m *moment) bounds() string {
+	b := fmt.Sprintf(" AND addr <= %d", ofChange(m.changes))
+	if m.floor > 0 {
+		b += fmt.Sprintf(" AND NOT (addr >= %d AND addr <= %d)", ofChange(0), ofChange(m.floor))
+	}
+	return b
+}
+
 // fillDead puts the superseded rows of some types into the table that queries look into.
 func (m *moment) fillDead(ctx context.Context, store *snapshot.Store, types []r4.TypeID) (any bool, err error) {
-	m.feeding.Lock()
-	defer m.feeding.Unlock()
+	m.filling.Lock()
+	defer m.filling.Unlock()
 	for _, t := range types {
 		var list []searchdb.Dead
 		for _, seg := range m.segments {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -34,6 +35,8 @@ type store struct {
 	index   *search.Index
 	options search.Options
 	lenient bool // imports take what they can
+
+	publishing sync.Mutex // held by imports and compactions beside one another
 }
 
 // reopen makes the index anew, as a server does that is started again.

@@ -64,10 +64,16 @@ func (f *finder) topText(t *top, skip, limit int) string {
 	if t.descending {
 		order = " ORDER BY v DESC, addr"
 	}
-	added, parts := f.db.Parts(t.table)
-	parts = append(parts, added)
-	for i, name := range parts {
-		parts[i] = fmt.Sprintf("(SELECT addr, %s AS v FROM %s WHERE %s%s LIMIT %d)", t.value, name, t.where, order, skip+limit)
+	added, files := f.db.Parts(t.table)
+	var parts []string
+	part := func(name, bounds string) {
+		parts = append(parts, fmt.Sprintf("(SELECT addr, %s AS v FROM %s WHERE %s%s%s LIMIT %d)", t.value, name, t.where, bounds, order, skip+limit))
+	}
+	for _, name := range files {
+		part(name, "")
+	}
+	for _, name := range added {
+		part(name, f.bounds()) // what is written meanwhile would move what is passed
 	}
 	return fmt.Sprintf("SELECT addr FROM (%s)%s LIMIT %d OFFSET %d", strings.Join(parts, " UNION ALL "), order, limit, skip)
 }

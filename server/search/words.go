@@ -171,7 +171,7 @@ func (s *scanner) line(a postings.Address, f func([]byte) error) error {
 		return s.rows.Line(snapshot.Address{Segment: a.Segment(), Row: a.Row()}, f)
 	}
 	s.mu.RLock()
-	w := s.written[a.Row()]
+	w := *s.at(a.Row())
 	s.mu.RUnlock()
 	r, err := s.x.o.Lake.ReadVersion(w.typ, w.id, w.number, nil)
 	if errors.Is(err, lake.ErrNotFound) {

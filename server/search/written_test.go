@@ -56,6 +56,15 @@ func (s *store) compact() {
 	}
 }
 
+// compactBeside folds what was written, beside writers, when no import is at work.
+func (s *store) compactBeside() {
+	s.publishing.Lock()
+	defer s.publishing.Unlock()
+	if _, err := bulk.Compact(s.t.Context(), bulk.CompactOptions{Lake: s.lake, SearchIndex: true}); err != nil {
+		s.t.Error(err)
+	}
+}
+
 func (s *store) want(typ, query string, want ...string) {
 	s.t.Helper()
 	if d := cmp.Diff(want, s.ids(typ, query)); d != "" {

@@ -81,7 +81,8 @@ type Lake struct {
 	snap   *snapshot.Store
 	delta  *delta.Store
 	view   atomic.Pointer[view]
-	swap   sync.Mutex // one change of view at a time
+	swap   sync.Mutex    // one change of view at a time
+	shown  chan struct{} // closed with the next change of view; guarded by swap
 	files  *files
 	frames *frames
 	spans  spans

@@ -64,3 +64,11 @@ func (r *Rows) Line(a snapshot.Address, f func(line []byte) error) error {
 	}
 	return r.l.withLine(seg, int64(a.Row), f)
 }
+
+// Latest gives the latest versions that the rows' manifest has of some keys.
+func (r *Rows) Latest(keys []snapshot.Key) (entries []snapshot.Entry, found []bool, err error) {
+	entries, found = make([]snapshot.Entry, len(keys)), make([]bool, len(keys))
+	l := r.v.lookups.Get().(*snapshot.Lookup)
+	defer r.v.lookups.Put(l)
+	return entries, found, l.Latest(keys, entries, found)
+}

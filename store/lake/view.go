@@ -49,6 +49,10 @@ func (l *Lake) Published() error {
 		return err
 	}
 	l.view.Store(v)
+	if l.shown != nil {
+		close(l.shown)
+		l.shown = nil
+	}
 	if v.m.Number > 0 {
 		l.floor.Store(max(l.floor.Load(), v.m.CreatedAt.UnixMicro()))
 	}
@@ -60,6 +64,16 @@ func (l *Lake) Published() error {
 	l.frames.keep(live)
 	l.spans.keep(live)
 	return nil
+}
+
+// NextShown gives a channel that is closed when readers see another manifest than now.
+func (l *Lake) NextShown() <-chan struct{} {
+	l.swap.Lock()
+	defer l.swap.Unlock()
+	if l.shown == nil {
+		l.shown = make(chan struct{})
+	}
+	return l.shown
 }
 
 // Shown is the number of the manifest that readers see; 0 when there is none.

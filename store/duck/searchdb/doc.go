@@ -1,6 +1,6 @@
 // Package searchdb keeps the search index in DuckDB: it builds index files of the runs
 // of store/postings ([Build]) and answers queries over a set of them and what was
-// written since ([DB], [State]). What rows mean is store/postings', which rows are
+// written since ([DB], [State], [Added]). What rows mean is store/postings', which rows are
 // current its callers' (docs/decisions/0034).
 //
 // Invariants:

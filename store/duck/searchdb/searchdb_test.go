@@ -82,13 +82,17 @@ func TestIndexFileHasTheRowsOfItsRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	added, err := db.NewState(ctx, nil)
+	rows, err := db.NewAdded(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	added, err := db.NewState(ctx, nil, rows)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var runs []*postings.Run
 	for i := range uint32(3) {
-		if err := added.Add(ctx, sample(t, i, 400)); err != nil {
+		if err := rows.Add(ctx, sample(t, i, 400)); err != nil {
 			t.Fatal(err)
 		}
 		r, err := postings.WriteRun(filepath.Join(dir, fmt.Sprint("run", i)), sample(t, i, 400))
@@ -135,11 +139,15 @@ func TestIndexFileHasTheRowsOfItsRuns(t *testing.T) {
 	if got := dump(t, built, `SELECT count(*)::VARCHAR FROM $.token WHERE addr & 4294967295 = 5`); got[0] != "0" {
 		t.Errorf("%s rows of records that are not stored", got[0])
 	}
-	both, err := db.NewState(ctx, []string{o.Path})
+	more, err := db.NewAdded(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := both.Add(ctx, sample(t, 9, 10)); err != nil {
+	both, err := db.NewState(ctx, []string{o.Path}, more)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := more.Add(ctx, sample(t, 9, 10)); err != nil {
 		t.Fatal(err)
 	}
 	if err := built.Close(); err != nil {

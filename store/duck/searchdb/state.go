@@ -6,8 +6,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"math"
-	"slices"
 	"strings"
 	"sync"
 
@@ -23,7 +21,8 @@ type Options struct {
 	Threads int    // 0: as many as there are processors
 }
 
-// DB is the DuckDB of one data store's search: it has the states that are in use. It
+// DB is the DuckDB of one data store's search: it has the states that are in use, and the rows that
+// they share. It
 // is safe for concurrent use.
 type DB struct {
 	db *sql.DB
@@ -58,31 +57,32 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 // Close ends all queries. States that are still open are gone.
 func (d *DB) Close() error { return d.db.Close() }
 
-// State is a set of index files and rows that were added since, as tables of SQL: a
-// table T of postings.Tables is <Schema>.T. Rows may be added while queries run; a query
-// sees what was added before it began. It is safe for concurrent use.
+// State is a set of index files and of rows in memory, as tables of SQL: a table T of
+// postings.Tables is <Schema>.T. Rows may be added while queries run; a query sees what was
+// added before it began. It is safe for concurrent use.
 type State struct {
 	d      *DB
 	name   string
-	files  []string   // paths
-	parts  []string   // their names in SQL
-	append sync.Mutex // one at a time, so that rows of one call come together
+	files  []string // paths
+	parts  []string // their names in SQL
+	added  []*Added
+	append sync.Mutex // of dead addresses, one call at a time
 }
 
-// NewState makes a state of index files, without added rows.
-func (d *DB) NewState(ctx context.Context, files []string) (*State, error) {
+// NewState makes a state of index files and of what was added and will be.
+func (d *DB) NewState(ctx context.Context, files []string, added ...*Added) (*State, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.next++
 	s := &State{d: d, name: fmt.Sprintf("s%d", d.next)}
-	err := d.makeState(ctx, s, files)
+	err := d.makeState(ctx, s, files, added)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open search index: %w", err), d.drop(s))
 	}
 	return s, nil
 }
 
-func (d *DB) makeState(ctx context.Context, s *State, files []string) error {
+func (d *DB) makeState(ctx context.Context, s *State, files []string, added []*Added) error {
 	var names []string
 	for _, path := range files {
 		f := d.files[path]
@@ -99,23 +99,32 @@ func (d *DB) makeState(ctx context.Context, s *State, files []string) error {
 		names = append(names, f.name)
 	}
 	s.parts = names
+	for _, a := range added {
+		a.users++
+		s.added = append(s.added, a)
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "CREATE SCHEMA %s; CREATE SCHEMA %s_added;\n", s.name, s.name)
 	fmt.Fprintf(&b, "CREATE TABLE %s (addr UBIGINT NOT NULL, change UINTEGER NOT NULL);\n", s.Dead())
 	for _, t := range postings.Tables {
-		added := s.name + "_added." + ident(t.Name)
-		b.WriteString(createTable(added, t) + ";\n")
-		fmt.Fprintf(&b, "CREATE VIEW %s.%s AS SELECT * FROM %s", s.name, ident(t.Name), added)
-		for _, n := range names {
-			fmt.Fprintf(&b, " UNION ALL SELECT * FROM %s.main.%s", n, ident(t.Name))
+		var from []string
+		for _, a := range added {
+			from = append(from, "SELECT * FROM "+a.name+"."+ident(t.Name))
 		}
-		b.WriteString(";\n")
+		for _, n := range names {
+			from = append(from, "SELECT * FROM "+n+".main."+ident(t.Name))
+		}
+		if len(from) == 0 {
+			b.WriteString(createTable(s.name+"."+ident(t.Name), t) + ";\n")
+			continue
+		}
+		fmt.Fprintf(&b, "CREATE VIEW %s.%s AS %s;\n", s.name, ident(t.Name), strings.Join(from, " UNION ALL "))
 	}
 	_, err := d.db.ExecContext(ctx, b.String())
 	return err
 }
 
-// Close lets the state's files go and frees its rows. No query runs in it.
+// Close lets the state's files and rows go. No query runs in it.
 func (s *State) Close() error {
 	s.d.mu.Lock()
 	defer s.d.mu.Unlock()
@@ -134,48 +143,33 @@ func (d *DB) drop(s *State) error {
 		}
 	}
 	s.files = nil
+	for _, a := range s.added {
+		if e := d.release(a); err == nil {
+			err = e
+		}
+	}
+	s.added = nil
 	return err
 }
 
 // Schema is the schema of the state's tables.
 func (s *State) Schema() string { return s.name }
 
-// Parts are what a table of the state is put together from: the rows that were added, in
+// Parts are what a table of the state is put together from: rows that were added, in
 // no order, and the tables of the index files, each in the order of its postings.Table.
-func (s *State) Parts(table string) (added string, files []string) {
+func (s *State) Parts(table string) (added, files []string) {
+	for _, a := range s.added {
+		added = append(added, a.name+"."+ident(table))
+	}
 	for _, name := range s.parts {
 		files = append(files, name+".main."+ident(table))
 	}
-	return s.name + "_added." + ident(table), files
+	return added, files
 }
 
 // Query runs a query over the state's tables; the caller closes the rows.
 func (s *State) Query(ctx context.Context, text string) (*sql.Rows, error) {
 	return s.d.db.QueryContext(ctx, text)
-}
-
-// Add adds rows. After an error some may be there: the state is of no more use.
-func (s *State) Add(ctx context.Context, r *postings.Rows) error {
-	return s.raw(ctx, func(conn driver.Conn) error {
-		// Resources come last: a row of a value whose resource is not there is
-		// not found.
-		for _, t := range slices.Backward(postings.Tables) {
-			if err := s.addTable(conn, t, r); err != nil {
-				return fmt.Errorf("table %s: %w", t.Name, err)
-			}
-		}
-		return nil
-	})
-}
-
-// raw calls f with a connection for an Appender, one call at a time.
-func (s *State) raw(ctx context.Context, f func(driver.Conn) error) error {
-	s.append.Lock()
-	defer s.append.Unlock()
-	if err := s.d.conn(ctx, f); err != nil {
-		return fmt.Errorf("add to search index: %w", err)
-	}
-	return nil
 }
 
 // conn calls f with a connection for an Appender.
@@ -210,7 +204,9 @@ func (s *State) AddDead(ctx context.Context, list []Dead) error {
 	if len(list) == 0 {
 		return nil
 	}
-	return s.raw(ctx, func(conn driver.Conn) error {
+	s.append.Lock()
+	defer s.append.Unlock()
+	err := s.d.conn(ctx, func(conn driver.Conn) error {
 		a, err := duckdb.NewAppender(conn, "", s.name+"_added", "dead")
 		if err != nil {
 			return err
@@ -222,42 +218,8 @@ func (s *State) AddDead(ctx context.Context, list []Dead) error {
 		}
 		return a.Close()
 	})
-}
-
-func (s *State) addTable(conn driver.Conn, t *postings.Table, r *postings.Rows) error {
-	n := t.Rows(r)
-	if n == 0 {
-		return nil
-	}
-	a, err := duckdb.NewAppender(conn, "", s.name+"_added", t.Name)
 	if err != nil {
-		return err
+		return fmt.Errorf("add to search index: %w", err)
 	}
-	row := make([]driver.Value, len(t.Columns))
-	for i := range n {
-		for c := range t.Columns {
-			bits, text := t.Value(r, i, c)
-			row[c] = driverValue(t.Columns[c].Type, bits, text)
-		}
-		if err := a.AppendRow(row...); err != nil {
-			return errors.Join(err, a.Close())
-		}
-	}
-	return a.Close()
-}
-
-func driverValue(t postings.ColumnType, bits uint64, text string) driver.Value {
-	switch t {
-	case postings.Bool:
-		return bits != 0
-	case postings.Uint32:
-		return uint32(bits)
-	case postings.Uint64:
-		return bits
-	case postings.Int64:
-		return int64(bits)
-	case postings.Float:
-		return math.Float64frombits(bits)
-	}
-	return text
+	return nil
 }
