@@ -339,7 +339,7 @@ func (x *Index) keep(s *state, until time.Time) {
 	}
 }
 
-// What states take, measured (docs/decisions/0043).
+// What states take, by estimate.
 const (
 	stateBytes    = 256 << 10 // tables and views without rows
 	replacedBytes = 80        // a row of the manifest that was replaced
