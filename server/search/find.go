@@ -2,7 +2,6 @@ package search
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"math"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/fhir/search"
 	"github.com/fhirlake/fhirlake/server/search/query"
+	"github.com/fhirlake/fhirlake/store/duck/searchdb"
 	"github.com/fhirlake/fhirlake/store/postings"
 )
 
@@ -81,7 +81,7 @@ func linked(filters []query.Filter, types []r4.TypeID) []r4.TypeID {
 }
 
 // run runs a query of the state.
-func (f *finder) run(ctx context.Context, text string) (*sql.Rows, error) {
+func (f *finder) run(ctx context.Context, text string) (*searchdb.Rows, error) {
 	if f.explain {
 		f.log = append(f.log, text)
 	}

@@ -167,9 +167,34 @@ func (s *State) Parts(table string) (added, files []string) {
 	return added, files
 }
 
+// Rows is the result of a query.
+type Rows struct {
+	*sql.Rows
+	tx *sql.Tx
+}
+
+// Close ends the query. It may be called again.
+func (r *Rows) Close() error {
+	defer r.tx.Rollback() // of nothing: it was read only
+	return r.Rows.Close()
+}
+
 // Query runs a query over the state's tables; the caller closes the rows.
-func (s *State) Query(ctx context.Context, text string) (*sql.Rows, error) {
-	return s.d.db.QueryContext(ctx, text)
+//
+// It is planned and run in one transaction. By itself DuckDB plans it in one and runs it in
+// another: rows that are added between them are seen by a plan whose statistics do not have
+// them, which drops conditions that were always true and makes hash tables too small.
+func (s *State) Query(ctx context.Context, text string) (*Rows, error) {
+	tx, err := s.d.db.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := tx.QueryContext(ctx, text)
+	if err != nil {
+		tx.Rollback()
+		return nil, err
+	}
+	return &Rows{rows, tx}, nil
 }
 
 // conn calls f with a connection for an Appender.
