@@ -209,9 +209,13 @@ func (x *Index) now(ctx context.Context, eventual bool) (m *moment, done func(),
 		}
 	}
 	select {
-	case x.feeding <- struct{}{}:
-	case <-ctx.Done():
-		return nil, nil, x.waited(ctx)
+	case x.feeding <- struct{}{}: // also when there is no time: what takes it is said later
+	default:
+		select {
+		case x.feeding <- struct{}{}:
+		case <-ctx.Done():
+			return nil, nil, x.waited(ctx)
+		}
 	}
 	defer func() { <-x.feeding }()
 	s, err := x.newest(ctx)

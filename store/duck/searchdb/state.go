@@ -185,7 +185,8 @@ func (r *Rows) Close() error {
 // another: rows that are added between them are seen by a plan whose statistics do not have
 // them, which drops conditions that were always true and makes hash tables too small.
 func (s *State) Query(ctx context.Context, text string) (*Rows, error) {
-	tx, err := s.d.db.BeginTx(ctx, nil)
+	// A BEGIN that is cut off would leave its transaction behind, in a connection that others use.
+	tx, err := s.d.db.BeginTx(context.WithoutCancel(ctx), nil)
 	if err != nil {
 		return nil, err
 	}
