@@ -283,17 +283,18 @@ func (s *serving) run(ctx context.Context, l net.Listener, out io.Writer, g *glo
 	})
 	fhir := datastores.NewFHIR(s.lake.stores, s.lake.compactor, search.Options{Memory: int64(s.flags.memory) / searchShare, Threads: cores})
 	s.lake.profilesChanged = fhir.ProfilesChanged
+	hook, err := s.startJobs(fhir)
+	if err != nil {
+		return err
+	}
+	defer s.lake.jobs.Stop()
 	interactions := rest.New(rest.Options{
+		Jobs:      &rest.Jobs{Manager: s.lake.jobs, Dir: s.lake.root.JobDir},
 		DataStore: fhir.DataStore, BaseURL: s.flags.baseURL, Version: version, Log: s.log, PerClient: s.flags.perClient, Guarded: s.guard != nil,
 	})
 	queries := endpoint.New(endpoint.Options{State: s.sqlState, Timeout: s.flags.sqlTimeout, Log: s.log})
 	front.Handle("/datastore/", queries.Before(interactions))
-	hook, err := s.startJobs()
-	if err != nil {
-		return err
-	}
 	front.Handle("/", s.controlPlane())
-	defer s.lake.jobs.Stop()
 	if err := s.announce(); err != nil {
 		return err
 	}
@@ -311,6 +312,7 @@ func (s *serving) run(ctx context.Context, l net.Listener, out io.Writer, g *glo
 	tasks.Go(func() { stopAtOnce(ctx, beside) })
 	tasks.Go(func() { s.lake.compactor.Run(beside) })
 	tasks.Go(func() { s.stopJobs(ctx, beside) })
+	tasks.Go(func() { s.lake.jobs.Sweep(beside) })
 	if hook != nil {
 		tasks.Go(func() { hook.Run(beside) })
 	}

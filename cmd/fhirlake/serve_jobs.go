@@ -12,6 +12,7 @@ import (
 
 	"github.com/fhirlake/fhirlake/bench/gen"
 	"github.com/fhirlake/fhirlake/server/control"
+	"github.com/fhirlake/fhirlake/server/datastores"
 	"github.com/fhirlake/fhirlake/server/events"
 	"github.com/fhirlake/fhirlake/server/jobs"
 	"github.com/fhirlake/fhirlake/store/blob"
@@ -98,7 +99,7 @@ func (synthea) Generate(ctx context.Context, dir string) error {
 }
 
 // startJobs goes on with the jobs of the root, and tells what happens from now on.
-func (s *serving) startJobs() (hook *events.Webhook, err error) {
+func (s *serving) startJobs(fhir *datastores.FHIR) (hook *events.Webhook, err error) {
 	f := &s.flags.jobs
 	if f.webhook != "" {
 		hook = events.NewWebhook(events.WebhookOptions{URL: f.webhook, Log: s.log})
@@ -117,7 +118,7 @@ func (s *serving) startJobs() (hook *events.Webhook, err error) {
 	s.lake.jobs = jobs.New(jobs.Options{
 		Catalog: s.lake.catalog, Turn: s.lake.stores.BeginJob, AtOnce: f.atOnce, Log: s.log,
 		Kinds: map[catalog.JobKind]jobs.Kind{
-			catalog.Import: jobs.Imports{Engine: e}, catalog.Export: jobs.Exports{Engine: e},
+			catalog.Import: jobs.Imports{Engine: e}, catalog.Export: jobs.Exports{Engine: e, Select: fhir.Select},
 			catalog.Preload: jobs.Preloads{Engine: e, Generator: synthea{}},
 		},
 	})

@@ -86,6 +86,7 @@ var needs = map[string]need{
 	"$meta-add":        {Write, scope.Update},
 	"$meta-delete":     {Write, scope.Update},
 	"$everything":      {Read, scope.Read},
+	"$export":          {Read, scope.Read},
 	"$reindex":         {Admin, 0},
 	"$status":          {Admin, 0},
 	"$erase":           {Admin, 0},

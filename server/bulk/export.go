@@ -68,9 +68,17 @@ type ExportOptions struct {
 	Patients   Patients
 	// Stages change records, or leave some of them, see leave; they are parsed when there are any.
 	Stages []pipeline.Stage
+	// Select finds what of a state is wanted, by searches; nil: all. It needs Lake.
+	Select func(ctx context.Context, view *lake.View) (Selection, error)
+	// Elements are those that are left of resources, with a type before the name or without, see
+	// [Elements]; nil: all.
+	Elements []string
 	// Since and Until are bounds of meta.lastUpdated, Since included, Until not; zero is
 	// none.
 	Since, Until time.Time
+	// Deleted writes beside the resources which ones were deleted between Since and Until. It
+	// needs Lake.
+	Deleted bool
 
 	Workers int   // 0: GOMAXPROCS
 	Memory  int64 // bytes for what is in flight; 0: the pipeline's default
@@ -86,6 +94,7 @@ type ExportResult struct {
 	Bytes     int64        `json:"bytes"`   // of NDJSON, before compression
 	Written   int64        `json:"written"` // bytes of the files
 	Files     []ExportFile `json:"files"`
+	Deleted   []ExportFile `json:"deleted,omitempty"` // Bundles of DELETE entries
 
 	Figures pipeline.Figures `json:"-"`
 }
@@ -110,7 +119,7 @@ func Export(ctx context.Context, o ExportOptions) (res *ExportResult, err error)
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	e, err := o.begin()
+	e, err := o.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -131,11 +140,11 @@ type export struct {
 }
 
 // begin fixes the state.
-func (o *ExportOptions) begin() (*export, error) {
+func (o *ExportOptions) begin(ctx context.Context) (*export, error) {
 	e := &export{ExportOptions: o, store: o.Store, res: &ExportResult{Time: o.Now().UTC(), Files: []ExportFile{}}}
 	if o.Lake != nil {
 		e.store = o.Lake.Snapshot()
-		view, err := o.Lake.View()
+		view, err := e.view(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -171,6 +180,11 @@ func (e *export) name(t r4.TypeID, number int) string {
 func (e *export) run(ctx context.Context) error {
 	c := pipeline.Config{Workers: e.Workers, Memory: e.Memory, Monitor: e.Monitor, Lenient: true}
 	some := e.some()
+	if e.Deleted {
+		if err := e.deletions(ctx); err != nil {
+			return err
+		}
+	}
 	if e.Format == ExportParquet {
 		dir, remove, err := e.TempDir()
 		if err != nil {
@@ -218,6 +232,9 @@ func (e *export) some() (stages []pipeline.Stage) {
 	}
 	if len(e.Stages) > 0 {
 		stages = append(append(stages, parse.New()), e.Stages...) // again: texts have moved
+	}
+	if e.Elements != nil {
+		stages = append(stages, parse.New(), newElements(e.Elements))
 	}
 	return stages
 }

@@ -225,6 +225,16 @@ func TestOtherPatientsAreOutOfReach(t *testing.T) {
 		{"transaction, write theirs", all, "POST", "/", strings.Replace(batch("PUT", "Observation/theirs", written("theirs", "p1")), "KIND", "transaction", 1), 403, ""},
 		{"transaction, give away", all, "POST", "/", strings.Replace(batch("PUT", "Observation/lab", written("lab", "p2")), "KIND", "transaction", 1), 403, ""},
 		{"no scope for resources", "openid launch", "GET", "/Observation/mine", "", 403, ""},
+		{"export", reads, "GET", "/$export", "", 403, ""},
+		{"export of patients", reads, "POST", "/Patient/$export", "", 403, ""},
+		{"export of a group", one, "GET", "/Group/g/$export", "", 403, ""},
+		{"export of one type", "system/Patient.rs", "GET", "/$export?_type=Patient", "", 403, ""},
+		{"export with a scope to write", "system/*.c", "GET", "/$export", "", 403, ""},
+		{"state of an export", reads, "GET", "/export/0123456789abcdef0123456789abcdef", "", 403, ""},
+		{"file of an export", reads, "GET", "/export/0123456789abcdef0123456789abcdef/Patient.ndjson", "", 403, ""},
+		{"end of an export", reads, "DELETE", "/export/0123456789abcdef0123456789abcdef", "", 403, ""},
+		{"export of the system, by a server without jobs", system, "GET", "/$export", "", 501, ""},
+		{"state of an export of the system", system, "GET", "/export/0123456789abcdef0123456789abcdef", "", 404, ""},
 		{"the statement", reads, "GET", "/metadata", "", 200, "CapabilityStatement"},
 	} {
 		headers := []string{}

@@ -37,6 +37,7 @@ type FHIR struct {
 type served struct {
 	lake  *lake.Lake
 	store *rest.DataStore
+	index *searcher
 }
 
 // NewFHIR serves the data stores of a set. The compactor erases resources. The options
@@ -134,7 +135,7 @@ func (f *FHIR) serve(id string, l *lake.Lake) (*rest.DataStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.served[id] = served{l, store}
+	f.served[id] = served{l, store, index}
 	return store, nil
 }
 

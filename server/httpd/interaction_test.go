@@ -13,6 +13,8 @@ func TestInteractionOf(t *testing.T) {
 		{"POST", "/_search", "search-system", ""},
 		{"GET", "/Transaction/1", "async", ""},
 		{"POST", "/$export", "operation", ""},
+		{"GET", "/export/0123456789abcdef0123456789abcdef", "export", ""},
+		{"GET", "/export/0123456789abcdef0123456789abcdef/Patient-1-0-0.ndjson", "export", ""},
 		{"POST", "/Patient", "create", "Patient"},
 		{"POST", "/Patient/", "create", "Patient"},
 		{"GET", "/Patient", "search-type", "Patient"},

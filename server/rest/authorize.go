@@ -42,6 +42,8 @@ func (c *call) interaction() string {
 			return "search-system"
 		}
 		return "search-type"
+	case targetExport, targetExportFile: // as beginning one
+		return "$" + capability.Export.Name
 	case targetMetadata, targetLater: // for all who enter; for who sent the request
 		return ""
 	}
@@ -60,6 +62,9 @@ func (c *call) authorize() error {
 	typ := c.typ
 	if c.kind == targetCompartment {
 		typ = c.member
+	}
+	if name == "$"+capability.Export.Name && c.access.Limited() { // files have what is out of reach, too
+		return c.denied(outcome.Faultf(outcome.Forbidden, "exports are for those who may read every resource"))
 	}
 	return c.denied(c.access.Check(name, typ))
 }

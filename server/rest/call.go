@@ -54,6 +54,10 @@ type reply struct {
 	header map[string]string     // further ones
 	whole  bool                  // write reads nothing of the data store
 	raw    bool                  // json is a Binary that can go as what it is
+
+	// serve writes all of the answer but its status, in place of json and write. It reads nothing of
+	// the data store. Its error comes before anything was written.
+	serve func(x *exchange) error
 }
 
 // prefer is the header Prefer (FHIR R4, 3.1.0.1.7 and 3.1.1.1).
@@ -115,6 +119,10 @@ func (c *call) run() (*reply, error) {
 		return c.operate()
 	case targetLater:
 		return c.poll()
+	case targetExport:
+		return c.exportStatus()
+	case targetExportFile:
+		return c.exportFile()
 	case targetSystem:
 		if !get {
 			return c.bundle()

@@ -311,6 +311,11 @@ func (x *exchange) answer(out *reply) {
 	}
 	status := out.status
 	switch {
+	case out.serve != nil:
+		if err := out.serve(x); err != nil {
+			x.refuse(err)
+		}
+		return
 	case out.write != nil:
 		x.stream(out)
 		return
@@ -430,10 +435,13 @@ func (x *exchange) send(status int, body []byte) {
 }
 
 // zips tells whether the client takes gzip.
-func (x *exchange) zips() bool {
+func (x *exchange) zips() bool { return x.takes("gzip") }
+
+// takes tells whether the client takes a coding.
+func (x *exchange) takes(name string) bool {
 	for _, line := range x.r.Header["Accept-Encoding"] {
 		for item := range strings.SplitSeq(line, ",") {
-			if coding, refused := acceptItem(item); coding == "gzip" && !refused {
+			if coding, refused := acceptItem(item); coding == name && !refused {
 				return true
 			}
 		}

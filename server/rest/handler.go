@@ -42,6 +42,8 @@ type Options struct {
 	// refused.
 	Guarded bool
 
+	Jobs *Jobs // runs exports; nil: nobody does
+
 	Now   func() time.Time // nil: time.Now
 	NewID func() string    // ids of created resources; nil: random UUIDs
 	Log   *slog.Logger     // is told the cause of an answer 500; nil: slog.Default()
@@ -219,8 +221,10 @@ func (x *exchange) readCall(ctx context.Context) error {
 		c.raw = r.URL.RawQuery
 	}
 	c.prefer = readPrefer(r.Header)
-	if err := x.negotiate(c.typ, c.query); err != nil {
-		return err
+	if c.kind != targetExportFile { // it is what it is
+		if err := x.negotiate(c.typ, c.query); err != nil {
+			return err
+		}
 	}
 	if err := c.allowed(); err != nil {
 		return err // before the body is read
@@ -268,7 +272,7 @@ func (c *call) metadata() (*reply, error) {
 		return nil, err
 	}
 	server := capability.Server{
-		Version: c.h.o.Version, Base: c.base, Date: c.h.since, Erase: c.ds.eraser != nil, Search: c.ds.options.Search != nil,
+		Version: c.h.o.Version, Base: c.base, Date: c.h.since, Erase: c.ds.eraser != nil, Search: c.ds.options.Search != nil, Jobs: c.h.o.Jobs != nil,
 	}
 	if known != nil {
 		server.Parameters = known

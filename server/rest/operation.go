@@ -24,6 +24,8 @@ func (c *call) operate() (*reply, error) {
 		return nil, outcome.Faultf(outcome.NotFound, "there is no operation '$%s' here", clip(op))
 	case op == capability.Reindex.Name && c.kind == targetOperation && c.typ == 0:
 		run, post = c.reindex, true
+	case op == capability.Export.Name && c.exportLevel() != "":
+		run, both = c.export, true
 	case op == capability.ParameterStatus.Name && c.typ == r4.TypeSearchParameter && c.id == "":
 		run = c.parameterStatus
 	case op == capability.Validate.Name && c.typ != 0:

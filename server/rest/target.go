@@ -15,6 +15,7 @@ type target struct {
 	member    r4.TypeID // of targetCompartment, the type that is searched; 0 for all
 	id        string
 	version   string // as it is written
+	file      string // of an export
 	operation string // without the dollar sign
 }
 
@@ -33,6 +34,8 @@ const (
 	targetSearch      // _search
 	targetCompartment // Type/id/Type
 	targetLater       // Transaction/id: a request that is answered later
+	targetExport      // export/job
+	targetExportFile  // export/job/file
 	numTargets
 )
 
@@ -51,6 +54,8 @@ var allows = [numTargets]string{
 	targetSearch:          "POST",
 	targetCompartment:     "GET, HEAD",
 	targetLater:           "GET, HEAD, DELETE",
+	targetExport:          "GET, HEAD, DELETE",
+	targetExportFile:      "GET, HEAD",
 }
 
 // laterPath is no resource type of R4. Amazon HealthLake has it.
@@ -68,6 +73,14 @@ func readTarget(path string) (t target, err error) {
 		return target{kind: targetOperation, operation: first[1:]}, nil
 	case first == laterPath && more && rest != "" && !strings.Contains(rest, "/"):
 		return target{kind: targetLater, id: rest}, nil
+	case first == exportPath && more && rest != "":
+		job, file, more := strings.Cut(rest, "/")
+		switch {
+		case !more:
+			return target{kind: targetExport, id: job}, nil
+		case !strings.Contains(file, "/"):
+			return target{kind: targetExportFile, id: job, file: file}, nil
+		}
 	case more:
 	case first == "metadata":
 		return target{kind: targetMetadata}, nil

@@ -387,6 +387,16 @@ func (f *finder) total(ctx context.Context) (n int64, err error) {
 		})
 		return n, err
 	}
+	err = f.eachSegment(ctx, set, func(segment uint32, rows *roaring.Bitmap) error {
+		alive, err := f.countAlive(f.x.o.Lake.Snapshot(), segment, rows)
+		n += alive
+		return err
+	})
+	return n, err
+}
+
+// eachSegment calls each with the rows of a set by their segments, current or not.
+func (f *finder) eachSegment(ctx context.Context, set string, each func(segment uint32, rows *roaring.Bitmap) error) error {
 	rowsOf := int64(f.changes) + 1
 	for _, seg := range f.segments {
 		rowsOf = max(rowsOf, seg.Rows)
@@ -395,22 +405,20 @@ func (f *finder) total(ctx context.Context) (n int64, err error) {
 	rows, err := f.run(ctx, fmt.Sprintf(
 		"SELECT (addr >> 32)::UINTEGER, bitstring_agg((addr & 4294967295)::UINTEGER, 0, %d)::BLOB FROM (%s) WHERE (addr & 4294967295) < %d GROUP BY 1", bits-1, set, bits))
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var segment uint32
 		var text []byte
 		if err := rows.Scan(&segment, &text); err != nil {
-			return 0, err
+			return err
 		}
-		alive, err := f.countAlive(f.x.o.Lake.Snapshot(), segment, bitmap(text))
-		if err != nil {
-			return 0, err
+		if err := each(segment, bitmap(text)); err != nil {
+			return err
 		}
-		n += alive
 	}
-	return n, rows.Err()
+	return rows.Err()
 }
 
 // bitmap reads a bit string: the first bit is the highest of the first byte.

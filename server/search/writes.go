@@ -207,9 +207,14 @@ func (s *state) note(changes []lake.Change) (dead []searchdb.Dead) {
 // none. What it did before an error that is the context's is not done again; after another
 // one the writes are of no more use. The caller holds feeding.
 func (x *Index) take(ctx context.Context, s *state, view *lake.View) error {
+	return x.feed.bring(ctx, s, view)
+}
+
+// bring is [Index.take] by a feeder.
+func (f *feeder) bring(ctx context.Context, s *state, view *lake.View) error {
 	from := max(s.seq, view.Manifest().FoldedSeq)
 	if view.Seq() > from {
-		if err := x.feed.take(ctx, s, view, from); err != nil {
+		if err := f.take(ctx, s, view, from); err != nil {
 			return err
 		}
 	}

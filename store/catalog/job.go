@@ -78,6 +78,11 @@ type Job struct {
 	Snapshot    int64    `json:"snapshot,omitempty"`
 	WithIssues  int64    `json:"withIssues,omitempty"` // resources that were accepted although they have errors
 	ClientToken string   `json:"clientToken,omitempty"`
+	// Request is what a client has asked for over REST (server/bulkdata); nil: it was the
+	// control plane, or a command.
+	Request json.RawMessage `json:"request,omitempty"`
+	// Removed says that what the job has made here was removed, by its client or when its time was over.
+	Removed bool `json:"removed,omitempty"`
 	// Resumable says that a server goes on with this job after a crash, so the
 	// next owner leaves its state alone. When the job has published, the next owner sets
 	// Snapshot, and what is left to do is its report.

@@ -1,6 +1,7 @@
 package lake
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 
@@ -122,4 +123,62 @@ func (w *View) change(e *delta.Entry, f func(*Change) error) error {
 		return err // an import has overtaken it
 	}
 	return f(&Change{Entry: *e, Replaced: s.Address, HasRow: found && !s.Deleted})
+}
+
+// Deletions calls f for every resource whose last version is a deletion, from a time in UTC
+// microseconds on, until it returns an error; in no order. Those whose last version is no
+// longer kept are not among them.
+func (w *View) Deletions(since int64, f func(t r4.TypeID, id string, updated int64) error) error {
+	err := w.Changes(func(c *Change) error {
+		if c.Method != delta.Delete || c.Updated < since {
+			return nil
+		}
+		return f(c.Type, c.ID, c.Updated)
+	})
+	if err != nil {
+		return err
+	}
+	for i := range w.v.m.Layers {
+		ids, err := snapshot.OpenIDs(w.l.snap.Dir(), w.v.m.Layers[i].IDs.Path)
+		if err != nil {
+			return err
+		}
+		err = ids.Each(func(e *snapshot.Entry) error {
+			if !e.Deleted || e.Withdrawn || e.Updated < since {
+				return nil
+			}
+			return w.deletion(e, f)
+		})
+		if err = errors.Join(err, ids.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deletion calls f when e is the last version of its resource.
+func (w *View) deletion(e *snapshot.Entry, f func(t r4.TypeID, id string, updated int64) error) error {
+	last, found, err := w.v.latest(e.Key)
+	if err != nil || !found || last.Version != e.Version || last.Address != e.Address {
+		return err
+	}
+	seg := w.v.m.ByOrdinal(e.Address.Segment)
+	if seg == nil {
+		return nil
+	}
+	t := r4.ResourceTypeByName([]byte(seg.ResourceType))
+	var id string
+	err = w.l.withLine(seg, int64(e.Address.Row), func(line []byte) error {
+		h, err := snapshot.ReadHead(line, false)
+		id = string(h.ID)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	later, ok, err := w.delta.Latest(t, id, nil)
+	if err != nil || ok && later.Seq > w.v.m.FoldedSeq && later.Number > e.Version {
+		return err // Changes has what became of it
+	}
+	return f(t, id, e.Updated)
 }

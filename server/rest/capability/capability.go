@@ -118,6 +118,10 @@ var (
 		"status", "", false, false,
 		"says what becomes of the SearchParameter resources (searchable, pending until $reindex, inactive, standard, faulty with the reason), or of the one with `url`",
 	}
+	Export = Operation{
+		"export", "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export", true, true,
+		"exports what is current, of the data store, of all patients, or of those of a group, as NDJSON or Parquet, while writers go on; see below",
+	}
 	Purge = Operation{
 		"purge", "http://hl7.org/fhir/OperationDefinition/Patient-purge", false, true,
 		"removes a patient and all resources of the patient's compartment, with their histories",
@@ -135,6 +139,16 @@ func Operations(erase, search bool) []Operation {
 	}
 	return ops
 }
+
+// exports are the definitions of $export at its places; "" is the base.
+var exports = map[string]string{
+	"":        Export.Definition,
+	"Patient": "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/patient-export",
+	"Group":   "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/group-export",
+}
+
+// BulkData is the CapabilityStatement of a server that exports (Bulk Data Access 2.0).
+const BulkData = "http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data"
 
 // The limits of one request.
 const (

@@ -60,6 +60,18 @@ var searching = []string{
 	"While a data store has resources that were imported without a search index, its searches are 503, and say what to do.",
 }
 
+// exporting is what there is to know of exports.
+var exporting = []string{
+	"FHIR Bulk Data Access 2.0, and what Amazon HealthLake has beside it: `GET` or `POST` of `$export`, `Patient/$export`, `Group/id/$export` with `Prefer: respond-async` is 202, and Content-Location is where the job is asked for (`export/job`). The parameters come in the URL, in a Parameters resource, or with HealthLake's body (`DataAccessRoleArn`, `JobName`, `OutputDataConfig`).",
+	"`_outputFormat`: `application/fhir+ndjson` (default), `application/ndjson`, `ndjson`; ours: `application/fhir+ndjson+gzip`, `application/fhir+ndjson+zstd`, `application/vnd.apache.parquet`. `_type`; `_since` and `_until`, instants of meta.lastUpdated, the first included, the second not; `_elements` (of all types, or `Type.element` of one: what is mandatory stays, and the tag SUBSETTED is added); `patient` (POST, references).",
+	"`_typeFilter` (searches of a type, any of which lets a resource through; without what only shapes a result), `_tag` and `_security` (as in a search; repeated, all must hold) are answered by the search index. While the data store is not all indexed, they are 503 and say what to do.",
+	"`includeAssociatedData`, and what is not known, is refused with `Prefer: handling=strict`, else left out and told in a file of `error`.",
+	"The export is the state of one moment, `transactionTime`, whatever is written meanwhile. Of patients, it has what is in their compartments; of a group, the members that are not inactive.",
+	"`GET export/job` is 202 with `X-Progress` and `Retry-After`, then 200 with the list of files, beside HealthLake's `exportJobProperties`; 500 when the job failed. `DELETE` ends the job or removes its files; then, and when the files have expired after 48 hours, it is 404. A job is durable: after a crash the server begins it again.",
+	"`deleted` of an export of the data store with `_since` has transactions of DELETE entries, for what is deleted since and whose deletion is still kept.",
+	"Without an OutputDataConfig the files are kept here and downloaded, `GET export/job/file`, with the credentials of any other request: in parts (`Range`), and in the codings zstd and gzip. Else they are in the bucket, and so are the URLs (`s3://...`).",
+}
+
 // conditional is what there is to know of conditional interactions.
 var conditional = []string{
 	"The criteria are a search of the type. All of them must be understood, and one at least must be there: else 400. More than one match is 412.",
@@ -74,8 +86,8 @@ var conditional = []string{
 // missing is what is not there.
 var missing = []string{
 	"of searches: `_filter`, `_query`, `_contained`; `:above` and `:below` of references",
-	"`$export`; changing the meta of a version that is not the current one",
-	"asynchronous requests but for batch and transaction: there Prefer: respond-async is ignored",
+	"changing the meta of a version that is not the current one",
+	"asynchronous requests but for batch, transaction and `$export`: there Prefer: respond-async is ignored",
 	"XML",
 }
 
@@ -117,6 +129,7 @@ func Document() string {
 		}
 		fmt.Fprintf(&b, "| `$%s` | %s %s | %s |\n", o.Name, method, where, o.Doc)
 	}
+	b.WriteString("| `$export` | GET, POST the base, `Patient`, `Group/id` | " + Export.Doc + " |\n")
 	b.WriteString("\n## Headers\n\n| header | |\n| --- | --- |\n")
 	for _, h := range headers {
 		fmt.Fprintf(&b, "| %s | %s |\n", h[0], h[1])
@@ -129,6 +142,7 @@ func Document() string {
 	}
 	list("Search", searching)
 	list("Conditional interactions", conditional)
+	list("Exports", exporting)
 	list("What else there is to know", notes)
 	list("What is not there", missing)
 	parameters(&b)

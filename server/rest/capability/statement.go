@@ -19,6 +19,7 @@ type Server struct {
 	Date    time.Time // since when it does what the statement says
 	Erase   bool      // it has the operation
 	Search  bool      // it is searched, and has what needs that
+	Jobs    bool      // it exports
 	// Parameters are the search parameters; nil: those of R4.
 	Parameters Offered
 }
@@ -30,6 +31,7 @@ type statement struct {
 	Date           string     `json:"date"`
 	Publisher      string     `json:"publisher"`
 	Kind           string     `json:"kind"`
+	Instantiates   []string   `json:"instantiates,omitempty"`
 	Software       software   `json:"software"`
 	Implementation implement  `json:"implementation"`
 	FHIRVersion    string     `json:"fhirVersion"`
@@ -53,6 +55,7 @@ type restPart struct {
 	Documentation string          `json:"documentation"`
 	Resource      json.RawMessage `json:"resource"`
 	Interaction   []codePart      `json:"interaction"`
+	Operation     []operationPart `json:"operation,omitempty"`
 }
 
 type codePart struct {
@@ -112,6 +115,10 @@ func Statement(s Server) []byte {
 	if s.Search {
 		part.Interaction = append(part.Interaction, codePart{Code: "search-system"})
 	}
+	if s.Jobs {
+		c.Instantiates = []string{BulkData}
+		part.Operation = []operationPart{{Export.Name, exports[""]}}
+	}
 	part.Resource = resources(s)
 	c.Rest = []restPart{part}
 	out, err := json.Marshal(&c)
@@ -126,7 +133,7 @@ var known sync.Map
 
 // resources gives what is said of the resource types, as JSON.
 func resources(s Server) json.RawMessage {
-	key := [2]bool{s.Erase, s.Search}
+	key := [3]bool{s.Erase, s.Search, s.Jobs}
 	if s.Search && s.Parameters != nil {
 		if all := offeredBy(s.Parameters); custom(all) {
 			return partsOf(s, all, includesOf(all))
@@ -194,6 +201,9 @@ func resourceOf(t r4.TypeID, s Server, parameters func(r4.TypeID) []*search.Para
 		if o.Definition != "" && (set != 0 || o.Name == Validate.Name) {
 			r.Operation = append(r.Operation, operationPart{o.Name, o.Definition})
 		}
+	}
+	if d := exports[t.String()]; s.Jobs && d != "" {
+		r.Operation = append(r.Operation, operationPart{Export.Name, d})
 	}
 	return r
 }
