@@ -3,7 +3,7 @@
 // gets, and the files themselves. That it is asked over REST, server/rest knows; the jobs are
 // run by server/jobs, the work is done by server/bulk.
 //
-// Files that are kept here lie in the folder of their job (docs/formats/jobs.md), and are
+// Files that are kept here lie in the folder of their job (docs/formats/export.md), and are
 // found by the list that was written when all were there: no name of a client becomes a path.
 //
 // Read [Request] and [Service] first (docs/decisions/0049-bulk-export.md).

@@ -24,8 +24,8 @@ func (f *File) Name(asked bulk.ExportFormat) string {
 	return name
 }
 
-// Kept is the format of files that are kept here: NDJSON is kept compressed, which takes a
-// tenth of the space and less time to write (docs/decisions/0049-bulk-export.md).
+// Kept is the format of files that are kept here: NDJSON is kept compressed, which takes less
+// space and less time to write (docs/decisions/0049-bulk-export.md).
 func Kept(asked bulk.ExportFormat) bulk.ExportFormat {
 	if asked == bulk.ExportNDJSON {
 		return bulk.ExportNDJSONZstd

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -449,6 +450,77 @@ func TestTheEndOfAnExport(t *testing.T) {
 	cancel()
 	e.jobs.Sweep(ctx)
 	gone(where, file)
+}
+
+// TestAFilterSeesOneMoment swaps the states of two observations by transactions, while the
+// delta is folded into the snapshot: each export has one of them, whichever.
+func TestAFilterSeesOneMoment(t *testing.T) {
+	e := newExporting(t, write(t, ward...))
+	swap := func(i int) {
+		states := []string{"final", "amended"}
+		text := `{"resourceType":"Bundle","type":"transaction","entry":[`
+		for n := range 2 {
+			text += fmt.Sprintf(`{"resource":{"resourceType":"Observation","id":"obs-%d","status":"%s","code":{"text":"x"},"note":[{"text":"%d"}]},"request":{"method":"PUT","url":"Observation/obs-%d"}},`, n, states[(i+n)%2], i, n)
+		}
+		if resp, text := e.ask("POST", "/", strings.TrimSuffix(text, ",")+"]}", "Content-Type", "application/fhir+json"); resp.StatusCode != 200 {
+			t.Errorf("%d %s", resp.StatusCode, text)
+		}
+	}
+	swap(0)
+	ended, exports := make(chan bool), make(chan bool)
+	go func() {
+		defer close(ended)
+		for i := 1; ; i++ {
+			select {
+			case <-exports:
+				return
+			default:
+			}
+			swap(i)
+			if i%20 == 0 {
+				if _, err := e.compact.Compact(t.Context(), e.id, datastores.Request{}); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+	}()
+	for range 15 {
+		_, got := e.export("GET", "/$export?_type=Observation&_typeFilter="+url.QueryEscape("Observation?status=final&code:text=x&_id=obs-0,obs-1"), "")
+		if len(got) != 1 {
+			t.Errorf("of two of which one is final: %v", names(got))
+		}
+	}
+	close(exports)
+	<-ended
+}
+
+// TestAnExportGoesOnAfterACrash starts with a job that another process had at work, and half
+// a file of it.
+func TestAnExportGoesOnAfterACrash(t *testing.T) {
+	e := newExporting(t, write(t, ward...))
+	j := &catalog.Job{Kind: catalog.Export, Resumable: true, Request: []byte(`{"level":"system","types":["Patient"],"format":"ndjson"}`)}
+	j.DatastoreID = e.id
+	j, _, err := e.catalog.AddJob(j)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.Status = catalog.JobInProgress
+	half := filepath.Join(bulkdata.FilesDir(e.root.JobDir(j.ID)), "Patient", "half")
+	if err := errors.Join(e.catalog.PutJob(j), os.MkdirAll(filepath.Dir(half), 0o755), os.WriteFile(half, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	where := "/export/" + j.ID
+	if resp, _ := e.ask("GET", where, ""); resp.StatusCode != 202 || resp.Header.Get("Retry-After") == "" || !strings.HasPrefix(resp.Header.Get("X-Progress"), "IN_PROGRESS") {
+		t.Errorf("before the job goes on: %d %v", resp.StatusCode, resp.Header)
+	}
+	if err := e.jobs.Start(); err != nil {
+		t.Fatal(err)
+	}
+	e.jobs.Wait(t.Context(), j.ID)
+	m := e.manifest(where)
+	if len(m.Output) != 1 || m.Output[0].Count != 2 || exists(half) {
+		t.Errorf("%+v, half a file: %v", m.Output, exists(half))
+	}
 }
 
 func TestAnExportToABucket(t *testing.T) {

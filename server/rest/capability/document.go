@@ -86,7 +86,7 @@ var conditional = []string{
 // missing is what is not there.
 var missing = []string{
 	"of searches: `_filter`, `_query`, `_contained`; `:above` and `:below` of references",
-	"changing the meta of a version that is not the current one",
+	"`$import`; changing the meta of a version that is not the current one",
 	"asynchronous requests but for batch, transaction and `$export`: there Prefer: respond-async is ignored",
 	"XML",
 }
