@@ -25,8 +25,8 @@ import (
 type Options struct {
 	HTTP *http.Client // nil: http.DefaultClient
 	// Token gives the access token that requests carry; "" for none. It is asked for each
-	// request, so that it may change. It goes to the server that is asked, and to where files
-	// are only when the server says that they need it.
+	// request, so that it may change. It goes to the host that is asked, and to others where
+	// files are only when the server says that they need it.
 	Token func() (string, error)
 	// Note is told how far the other server is; nil: nobody has to know.
 	Note func(string)
@@ -38,6 +38,7 @@ type Options struct {
 // Export is what another server has exported. It is safe for concurrent use.
 type Export struct {
 	o        Options
+	host     string // that the user named
 	status   string // where it is asked for, and deleted
 	manifest manifest
 }
@@ -115,7 +116,11 @@ func Start(ctx context.Context, name string, o Options) (*Export, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Export{o: o}
+	named, err := url.Parse(at)
+	if err != nil {
+		return nil, err
+	}
+	e := &Export{o: o, host: named.Host}
 	if err := e.begin(ctx, at); err != nil {
 		return nil, err
 	}
@@ -145,6 +150,9 @@ func (e *Export) begin(ctx context.Context, at string) error {
 		return &Error{URL: at, Found: "the server began an export and does not say where to ask for it (Content-Location)", Err: err}
 	}
 	e.status = u.String()
+	if u.Scheme != "http" && u.Scheme != "https" {
+		return &Error{URL: at, Found: fmt.Sprintf("the server says to ask for the export at %q, which is no URL that can be asked", clip(where, 200))}
+	}
 	return nil
 }
 
@@ -152,7 +160,7 @@ func (e *Export) begin(ctx context.Context, at string) error {
 func (e *Export) wait(ctx context.Context) error {
 	failed := 0
 	for {
-		resp, err := e.ask(ctx, http.MethodGet, e.status, map[string]string{"Accept": "application/json"}, true)
+		resp, err := e.ask(ctx, http.MethodGet, e.status, map[string]string{"Accept": "application/json"}, e.ours(e.status))
 		if err != nil {
 			return err
 		}
@@ -187,14 +195,21 @@ func (e *Export) wait(ctx context.Context) error {
 // maxPause bounds what a server may ask for.
 const maxPause = 2 * time.Minute
 
+// ours tells whether a URL is of the host that the user named.
+func (e *Export) ours(at string) bool {
+	u, err := url.Parse(at)
+	return err == nil && u.Host == e.host
+}
+
 // pause is how long to wait before the next question (RFC 9110, 10.2.3).
 func (e *Export) pause(resp *http.Response) time.Duration {
 	text := resp.Header.Get("Retry-After")
+	// Not even a server that allows it is asked without a pause.
 	if n, err := strconv.Atoi(text); err == nil && n >= 0 {
-		return min(time.Duration(n)*time.Second, maxPause)
+		return max(min(time.Duration(n)*time.Second, maxPause), e.o.Pause/10)
 	}
 	if t, err := http.ParseTime(text); err == nil {
-		return min(max(time.Until(t), 0), maxPause)
+		return max(min(time.Until(t), maxPause), e.o.Pause/10)
 	}
 	return e.o.Pause
 }
@@ -256,7 +271,7 @@ func (e *Export) Delete(ctx context.Context) error {
 	defer cancel()
 	o := *e
 	o.o.Attempts = 1
-	resp, err := o.ask(ctx, http.MethodDelete, e.status, nil, true)
+	resp, err := o.ask(ctx, http.MethodDelete, e.status, nil, e.ours(e.status))
 	if err != nil {
 		return nil // it is a courtesy
 	}

@@ -165,7 +165,11 @@ func TestADownloadThatBreaksOffGoesOn(t *testing.T) {
 			if from := int64(0); parts && r.Header.Get("Range") != "" {
 				fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &from)
 				whole = text[from:]
+				w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, len(text)-1, len(text)))
+				w.Header().Set("Content-Length", fmt.Sprint(len(whole)))
 				w.WriteHeader(http.StatusPartialContent)
+			} else {
+				w.Header().Set("Content-Length", fmt.Sprint(len(whole)))
 			}
 			if n.Add(1)%2 == 1 && len(whole) > 200_000 { // breaks off, also in the middle of a line
 				w.Write([]byte(whole[:len(whole)/3+1]))
@@ -247,6 +251,45 @@ func TestAnExportThatNobodyWaitsForIsCanceled(t *testing.T) {
 	}
 	if !s.deleted.Load() {
 		t.Error("the other server goes on")
+	}
+}
+
+func TestTheTokenDoesNotFollowToAnotherHost(t *testing.T) {
+	other := newServer(t, nil)
+	s := newServer(t, nil)
+	s.handle["/fhir/$export"] = func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Location", strings.Replace(other.URL, "127.0.0.1", "localhost", 1)+"/fhir/jobs/1")
+		w.WriteHeader(202)
+	}
+	o := quick
+	o.Token = func() (string, error) { return "secret", nil }
+	if _, err := Start(context.Background(), s.URL+"/fhir", o); err != nil {
+		t.Fatal(err)
+	}
+	if s.bearers["/fhir/$export"] != "Bearer secret" || other.bearers["/fhir/jobs/1"] != "" {
+		t.Errorf("tokens: %v, the other host got %v", s.bearers, other.bearers)
+	}
+}
+
+func TestAPartThatIsAnotherOneIsRefused(t *testing.T) {
+	s := newServer(t, map[string]string{"/files/a": "x"})
+	text := strings.Repeat("some resource\n", 50_000)
+	s.handle["/files/a"] = func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Range") == "" {
+			w.Write([]byte(text[:300_000]))
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		}
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes 0-%d/%d", len(text)-1, len(text)))
+		w.WriteHeader(http.StatusPartialContent)
+		w.Write([]byte(text))
+	}
+	e, err := Start(context.Background(), s.URL+"/fhir", quick)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := load(t, e); err == nil || !strings.Contains(err.Error(), "the server gives the part") {
+		t.Errorf("error: %v", err)
 	}
 }
 

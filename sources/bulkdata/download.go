@@ -37,6 +37,7 @@ type reading struct {
 	at     int64
 	ended  bool
 	etag   string // of the first answer
+	size   int64  // that it told; -1 when it did not
 	failed int    // since the last byte
 }
 
@@ -122,19 +123,31 @@ func (r *reading) take(resp *http.Response) error {
 	case resp.StatusCode/100 == 5, resp.StatusCode == http.StatusTooManyRequests:
 		return fail(fmt.Errorf("the server answers %s", resp.Status))
 	case resp.StatusCode == http.StatusPartialContent && r.at > 0:
+		var from, to, size int64
+		_, err := fmt.Sscanf(resp.Header.Get("Content-Range"), "bytes %d-%d/%d", &from, &to, &size)
+		switch {
+		case err != nil || from != r.at:
+			return fail(&Error{URL: r.d.url, Found: fmt.Sprintf("the server gives the part %q where that from byte %d was asked for", clip(resp.Header.Get("Content-Range"), 100), r.at), Hint: "start again"})
+		case r.size >= 0 && size != r.size:
+			return fail(r.changed())
+		}
 		return nil
 	case resp.StatusCode != http.StatusOK:
 		return fail(refused(r.d.url, resp))
 	case r.at == 0:
-		r.etag = etag
+		r.etag, r.size = etag, resp.ContentLength
 		return nil
-	case etag != r.etag:
-		return fail(&Error{URL: r.d.url, Found: "the file changed while it was read", Hint: "start again"})
+	case etag != r.etag || resp.ContentLength != r.size:
+		return fail(r.changed())
 	}
 	if _, err := io.CopyN(io.Discard, resp.Body, r.at); err != nil {
 		return fail(err)
 	}
 	return nil
+}
+
+func (r *reading) changed() error {
+	return &Error{URL: r.d.url, Found: "the file changed while it was read", Hint: "start again"}
 }
 
 func (r *reading) close() error {
