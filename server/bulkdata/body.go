@@ -47,8 +47,7 @@ func (k *KickOff) parameters() (map[string][]string, *Target, error) {
 // parameter is one of a Parameters resource, with its value as a URL has it.
 type parameter struct {
 	name  string
-	value string // "" when it has parts, or none that can be read
-	parts []parameter
+	value string // "" when it has none that can be read
 }
 
 func readParameters(text []byte) ([]parameter, error) {
@@ -58,25 +57,18 @@ func readParameters(text []byte) ([]parameter, error) {
 	if err := json.Unmarshal(text, &p); err != nil {
 		return nil, fault("the body is no Parameters resource")
 	}
-	return readList(p.Parameter)
-}
-
-func readList(list []json.RawMessage) (all []parameter, err error) {
-	for _, text := range list {
+	var all []parameter
+	for _, text := range p.Parameter {
 		var members map[string]json.RawMessage
 		if err := json.Unmarshal(text, &members); err != nil {
 			return nil, fault("the body is no Parameters resource")
 		}
 		var p parameter
+		var err error
 		for name, value := range members {
 			switch {
 			case name == "name":
 				err = json.Unmarshal(value, &p.name)
-			case name == "part":
-				var parts []json.RawMessage
-				if err = json.Unmarshal(value, &parts); err == nil {
-					p.parts, err = readList(parts)
-				}
 			case strings.HasPrefix(name, "value"):
 				p.value = plain(value)
 			}

@@ -1,5 +1,5 @@
 // Package bulkdata is the server's side of FHIR Bulk Data Access (2.0): what a client may ask
-// of an export or an import, the record of it that a job has, the list of files that a client
+// of an export, the record of it that a job has, the list of files that a client
 // gets, and the files themselves. That it is asked over REST, server/rest knows; the jobs are
 // run by server/jobs, the work is done by server/bulk.
 //

@@ -233,7 +233,7 @@ func split(values []string) (all []string) {
 }
 
 // filterStart is where a search begins in a list of them; commas in a search divide values.
-var filterStart = regexp.MustCompile(`,/?[A-Z][A-Za-z]*\?`)
+var filterStart = regexp.MustCompile(`, */?[A-Z][A-Za-z]*\?`)
 
 func splitFilters(list string) (all []string) {
 	for {

@@ -360,6 +360,21 @@ func TestWhatIsRefused(t *testing.T) {
 	}
 }
 
+// TestTheStatementHasExports checks the statement by the rules of R4, too.
+func TestTheStatementHasExports(t *testing.T) {
+	e := newExporting(t)
+	_, text := e.ask("GET", "/metadata", "")
+	for _, want := range []string{"OperationDefinition/export", "OperationDefinition/patient-export", "OperationDefinition/group-export", "CapabilityStatement/bulk-data"} {
+		if strings.Count(text, "http://hl7.org/fhir/uv/bulkdata/"+want+`"`) != 1 {
+			t.Errorf("%s is not there once", want)
+		}
+	}
+	resp, said := e.ask("POST", "/CapabilityStatement/$validate", text, "Content-Type", "application/fhir+json")
+	if resp.StatusCode != 200 || strings.Contains(said, `"severity":"error"`) || strings.Contains(said, `"severity":"fatal"`) {
+		t.Errorf("the statement: %d %s", resp.StatusCode, said)
+	}
+}
+
 func TestWhatIsLeftOutIsTold(t *testing.T) {
 	e := newExporting(t, write(t, ward...))
 	m, _ := e.export("GET", "/$export?includeAssociatedData=LatestProvenanceResources&shaw=1", "")
