@@ -87,6 +87,7 @@ var needs = map[string]need{
 	"$meta-delete":     {Write, scope.Update},
 	"$everything":      {Read, scope.Read},
 	"$export":          {Read, scope.Read},
+	"$import":          {Write, 0},
 	"$reindex":         {Admin, 0},
 	"$status":          {Admin, 0},
 	"$erase":           {Admin, 0},

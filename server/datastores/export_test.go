@@ -49,7 +49,7 @@ func newExporting(t *testing.T, inputs ...string) *exporting {
 	}
 	e.jobs = jobs.New(jobs.Options{
 		Catalog: e.catalog, Turn: e.set.BeginJob, Now: func() time.Time { return e.now },
-		Kinds: map[catalog.JobKind]jobs.Kind{catalog.Export: jobs.Exports{Engine: engine, Select: fhir.Select}},
+		Kinds: map[catalog.JobKind]jobs.Kind{catalog.Export: jobs.Exports{Engine: engine, Select: fhir.Select}, catalog.Import: jobs.Imports{Engine: engine}},
 	})
 	if err := e.jobs.Start(); err != nil {
 		t.Fatal(err)

@@ -53,6 +53,8 @@ func interactionOf(method, path string) interaction {
 		in.name = "capabilities"
 	case first == "Transaction":
 		in.name = "async" // the answer to a bundle that was to be answered later
+	case first == "import":
+		in.name = "import" // the state of a job
 	case first == "export":
 		in.name = "export" // the state of a job, or one of its files
 	case first == "_history":

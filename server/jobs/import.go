@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/fhirlake/fhirlake/pipeline"
 	"github.com/fhirlake/fhirlake/server/bulk"
@@ -29,8 +30,9 @@ type Engine struct {
 	Observe func(*pipeline.Monitor) (ended func())
 }
 
-// Imports are import jobs: from InputDataConfig of the record, with a report in
-// a folder of its own below the place in JobOutputDataConfig, which is as the client has sent it.
+// Imports are import jobs: of the Inputs of the record, with a report in
+// a folder of its own below the place in JobOutputDataConfig, which is as the client has sent it; without
+// a place there is none.
 type Imports struct{ *Engine }
 
 var _ Kind = Imports{}
@@ -40,6 +42,9 @@ func (Imports) Publishes() bool { return true }
 
 // Run implements [Kind].
 func (k Imports) Run(ctx context.Context, j *Job) error {
+	if j.JobOutput == nil {
+		return k.untold(ctx, j)
+	}
 	var in Input
 	if err := json.Unmarshal(j.Input, &in); err != nil {
 		return fmt.Errorf("what the job reads: %w", err)
@@ -66,13 +71,41 @@ func (k Imports) Run(ctx context.Context, j *Job) error {
 		return err
 	}
 	err = k.load(ctx, j, bulk.ImportOptions{
-		Inputs: []string{in.S3URI}, Blobs: k.Blobs, Level: level, Report: r.staged(),
+		Inputs: inputs(j, in), Blobs: k.Blobs, Level: level, Report: r.staged(),
 		Names: bulk.ReportNames{Input: in.S3URI, Folder: out.S3.URI, KMSKeyID: out.S3.KMSKeyID},
 	})
 	if err != nil && j.Snapshot == 0 {
 		return err
 	}
 	return r.deliver(ctx)
+}
+
+// inputs are what a job reads.
+func inputs(j *Job, in Input) []string {
+	if len(j.Inputs) > 0 {
+		return j.Inputs
+	}
+	return []string{in.S3URI}
+}
+
+// untold is an import whose report nobody wants: only its counts are kept.
+func (k Imports) untold(ctx context.Context, j *Job) error {
+	staged := filepath.Join(k.Root.JobDir(j.ID), "report")
+	if j.Snapshot == 0 { // invariant 2
+		if err := os.RemoveAll(staged); err != nil {
+			return fmt.Errorf("remove the report of an earlier run: %w", err)
+		}
+		level, err := validate.ParseLevel(j.ValidationLevel)
+		if err != nil {
+			return err
+		}
+		err = k.load(ctx, j, bulk.ImportOptions{Inputs: j.Inputs, Blobs: k.Blobs, Level: level, Report: staged})
+		if err != nil && j.Snapshot == 0 {
+			return err
+		}
+	}
+	settle(j)
+	return os.RemoveAll(staged)
 }
 
 // load imports. The record of the job has what it comes to before anything is published.

@@ -44,6 +44,8 @@ func (c *call) interaction() string {
 		return "search-type"
 	case targetExport, targetExportFile: // as beginning one
 		return "$" + capability.Export.Name
+	case targetImport:
+		return "$" + capability.Import.Name
 	case targetMetadata, targetLater: // for all who enter; for who sent the request
 		return ""
 	}

@@ -123,6 +123,8 @@ func (c *call) run() (*reply, error) {
 		return c.exportStatus()
 	case targetExportFile:
 		return c.exportFile()
+	case targetImport:
+		return c.importStatus()
 	case targetSystem:
 		if !get {
 			return c.bundle()

@@ -26,6 +26,8 @@ func (c *call) operate() (*reply, error) {
 		run, post = c.reindex, true
 	case op == capability.Export.Name && c.exportLevel() != "":
 		run, both = c.export, true
+	case op == capability.Import.Name && c.typ == 0 && c.id == "":
+		run, post = c.importBulk, true
 	case op == capability.ParameterStatus.Name && c.typ == r4.TypeSearchParameter && c.id == "":
 		run = c.parameterStatus
 	case op == capability.Validate.Name && c.typ != 0:

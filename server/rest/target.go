@@ -36,6 +36,7 @@ const (
 	targetLater       // Transaction/id: a request that is answered later
 	targetExport      // export/job
 	targetExportFile  // export/job/file
+	targetImport      // import/job
 	numTargets
 )
 
@@ -56,6 +57,7 @@ var allows = [numTargets]string{
 	targetLater:           "GET, HEAD, DELETE",
 	targetExport:          "GET, HEAD, DELETE",
 	targetExportFile:      "GET, HEAD",
+	targetImport:          "GET, HEAD, DELETE",
 }
 
 // laterPath is no resource type of R4. Amazon HealthLake has it.
@@ -73,6 +75,8 @@ func readTarget(path string) (t target, err error) {
 		return target{kind: targetOperation, operation: first[1:]}, nil
 	case first == laterPath && more && rest != "" && !strings.Contains(rest, "/"):
 		return target{kind: targetLater, id: rest}, nil
+	case first == importPath && more && rest != "" && !strings.Contains(rest, "/"):
+		return target{kind: targetImport, id: rest}, nil
 	case first == exportPath && more && rest != "":
 		job, file, more := strings.Cut(rest, "/")
 		switch {

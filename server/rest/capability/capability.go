@@ -122,6 +122,10 @@ var (
 		"export", "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export", true, true,
 		"exports what is current, of the data store, of all patients, or of those of a group, as NDJSON or Parquet, while writers go on; see below",
 	}
+	Import = Operation{
+		"import", "", true, false,
+		"imports NDJSON from buckets as one durable job; see below",
+	}
 	Purge = Operation{
 		"purge", "http://hl7.org/fhir/OperationDefinition/Patient-purge", false, true,
 		"removes a patient and all resources of the patient's compartment, with their histories",

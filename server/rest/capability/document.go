@@ -60,6 +60,13 @@ var searching = []string{
 	"While a data store has resources that were imported without a search index, its searches are 503, and say what to do.",
 }
 
+// importing is what there is to know of imports.
+var importing = []string{
+	"`POST $import` with `Prefer: respond-async` is 202, and Content-Location is where the job is asked for (`import/job`). The body is a Parameters resource or a JSON object as the proposals of Bulk Data Import have them: `inputFormat` (application/fhir+ndjson), `inputSource`, `storageDetail`, and `input`, each with `type` and `url`. URLs are those of buckets, `s3://bucket/key`: an object, or all below the key. Others are refused, since the server would ask for them.",
+	"`report` is a place in a bucket for the report, as Amazon HealthLake's import jobs write it; without it only the counts are kept. The header x-amzn-healthlake-fhir-validation-level chooses the level.",
+	"`GET import/job` is 202 with `X-Progress` and `Retry-After`, then 200 with the inputs that were read (`output`), those with rejected lines (`error`), and HealthLake's counters (`importJobProperties`); 500 when the job failed. `DELETE` ends it. A `type` is told and not enforced: a line is what its resourceType says.",
+}
+
 // exporting is what there is to know of exports.
 var exporting = []string{
 	"FHIR Bulk Data Access 2.0, and what Amazon HealthLake has beside it: `GET` or `POST` of `$export`, `Patient/$export`, `Group/id/$export` with `Prefer: respond-async` is 202, and Content-Location is where the job is asked for (`export/job`). The parameters come in the URL, in a Parameters resource, or with HealthLake's body (`DataAccessRoleArn`, `JobName`, `OutputDataConfig`).",
@@ -86,8 +93,8 @@ var conditional = []string{
 // missing is what is not there.
 var missing = []string{
 	"of searches: `_filter`, `_query`, `_contained`; `:above` and `:below` of references",
-	"`$import`; changing the meta of a version that is not the current one",
-	"asynchronous requests but for batch, transaction and `$export`: there Prefer: respond-async is ignored",
+	"changing the meta of a version that is not the current one",
+	"asynchronous requests but for batch, transaction, `$export` and `$import`: there Prefer: respond-async is ignored",
 	"XML",
 }
 
@@ -130,6 +137,7 @@ func Document() string {
 		fmt.Fprintf(&b, "| `$%s` | %s %s | %s |\n", o.Name, method, where, o.Doc)
 	}
 	b.WriteString("| `$export` | GET, POST the base, `Patient`, `Group/id` | " + Export.Doc + " |\n")
+	b.WriteString("| `$import` | POST the base | " + Import.Doc + " |\n")
 	b.WriteString("\n## Headers\n\n| header | |\n| --- | --- |\n")
 	for _, h := range headers {
 		fmt.Fprintf(&b, "| %s | %s |\n", h[0], h[1])
@@ -143,6 +151,7 @@ func Document() string {
 	list("Search", searching)
 	list("Conditional interactions", conditional)
 	list("Exports", exporting)
+	list("Imports", importing)
 	list("What else there is to know", notes)
 	list("What is not there", missing)
 	parameters(&b)
