@@ -2,6 +2,7 @@ package searchindex_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -118,7 +119,7 @@ func contents(dir string) (string, error) {
 			}
 			fmt.Fprintln(&b, t.Name, text)
 		}
-		if err := rows.Err(); err != nil {
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 			return "", err
 		}
 	}
