@@ -232,7 +232,8 @@ func (r *Reader) get(from, to int64) (io.ReadCloser, error) {
 	if r.o.ETag != "" {
 		err = o.SetMatchETag(r.o.ETag)
 	} else {
-		err = o.SetUnmodified(r.o.Modified)
+		// Lists and this header may have whole seconds of a time that has parts of them.
+		err = o.SetUnmodified(r.o.Modified.Add(time.Second))
 	}
 	if err != nil {
 		return nil, err

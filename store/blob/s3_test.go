@@ -307,6 +307,21 @@ func TestAServiceThatOnlyFailsIsGivenUp(t *testing.T) {
 	}
 }
 
+// Services over a file system list what others have put there without an ETag.
+func TestAnObjectWithoutAnETagIsRead(t *testing.T) {
+	s := blobtest.Serve(t, "lake")
+	content := random(2 << 20)
+	if err := os.WriteFile(filepath.Join(s.Dir, "lake", "file"), content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	c := blob.New(blobtest.Options(s.URL))
+	all, err := c.List(context.Background(), uri(t, "s3://lake"))
+	if err != nil || len(all) != 1 || all[0].ETag != "" {
+		t.Fatalf("there is %+v, %v; want one object without an ETag", all, err)
+	}
+	read(t, c, all[0], content)
+}
+
 func TestAnObjectThatIsWrittenAgainIsNotMixed(t *testing.T) {
 	s := blobtest.Serve(t, "lake")
 	c := blob.New(blobtest.Options(s.URL))
