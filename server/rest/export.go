@@ -87,11 +87,7 @@ func (c *call) export() (*reply, error) {
 	if j, err = c.h.o.Jobs.Submit(j); err != nil {
 		return nil, err
 	}
-	body, err := json.Marshal(map[string]string{"datastoreId": c.datastore, "jobStatus": catalog.JobSubmitted, "jobId": j.ID})
-	return &reply{
-		status: http.StatusAccepted, json: body,
-		header: map[string]string{"Content-Location": c.base + "/" + exportPath + "/" + j.ID, "Preference-Applied": "respond-async"},
-	}, err
+	return c.begun(j, exportPath)
 }
 
 // exportURL is the URL of the kick-off.
@@ -128,9 +124,9 @@ func (c *call) tryFilters(r *bulkdata.Request) error {
 	return nil
 }
 
-// exportJob finds the job of the URL.
-func (c *call) exportJob() (*catalog.Job, error) {
-	notFound := outcome.Faultf(outcome.NotFound, "there is no export '%s'", clip(c.id))
+// job finds the job of the URL, of a kind, in the data store of the URL.
+func (c *call) job(kind catalog.JobKind) (*catalog.Job, error) {
+	notFound := outcome.Faultf(outcome.NotFound, "there is no %s '%s'", kind, clip(c.id))
 	if c.h.o.Jobs == nil || !catalog.IsID(c.id) {
 		return nil, notFound
 	}
@@ -140,32 +136,57 @@ func (c *call) exportJob() (*catalog.Job, error) {
 		return nil, notFound
 	case err != nil:
 		return nil, err
-	case j.DatastoreID != c.datastore || j.Kind != catalog.Export:
+	case j.DatastoreID != c.datastore || j.Kind != kind:
 		return nil, notFound
 	}
 	return j, nil
 }
 
+// unfinished answers for a job that has no result: it runs, was cancelled, or has failed. Both
+// are nil for one that is done. Properties are what a job that runs says of itself.
+func (c *call) unfinished(j *catalog.Job, properties map[string]any) (*reply, error) {
+	switch j.Status {
+	case catalog.JobCancelSubmitted, catalog.JobCancelInProgress, catalog.JobCancelCompleted:
+		return nil, outcome.Faultf(outcome.NotFound, "%s '%s' was cancelled", j.Kind, c.id)
+	case catalog.JobFailed, catalog.JobCancelFailed:
+		return &reply{status: http.StatusInternalServerError, json: outcome.Append(nil, []fhir.Issue{{
+			Severity: fhir.Error, Code: "exception", Diagnostics: fmt.Sprintf("the %s failed: %s", j.Kind, j.Message),
+		}}, outcome.At{})}, nil
+	}
+	if j.Ended() {
+		return nil, nil
+	}
+	progress := j.Status
+	if f, ok := c.h.o.Jobs.Figures(j.ID); ok && f.Total > 0 {
+		progress = fmt.Sprintf("%s, %d%%", progress, min(100*f.Read/f.Total, 99))
+	}
+	body, err := json.Marshal(properties)
+	return &reply{
+		status: http.StatusAccepted, json: body, header: map[string]string{"X-Progress": progress, "Retry-After": "1"},
+	}, err
+}
+
+// begun answers for a job that was submitted: it is asked for below a path of the base.
+func (c *call) begun(j *catalog.Job, path string) (*reply, error) {
+	body, err := json.Marshal(map[string]string{"datastoreId": c.datastore, "jobStatus": catalog.JobSubmitted, "jobId": j.ID})
+	return &reply{
+		status: http.StatusAccepted, json: body,
+		header: map[string]string{"Content-Location": c.base + "/" + path + "/" + j.ID, "Preference-Applied": "respond-async"},
+	}, err
+}
+
 // exportStatus tells how far an export is, and where its files are; with DELETE it ends the
 // job, or removes the files ("Bulk Data Status Request" and "Delete Request").
 func (c *call) exportStatus() (*reply, error) {
-	j, err := c.exportJob()
+	j, err := c.job(catalog.Export)
 	if err != nil {
 		return nil, err
 	}
 	if c.method == http.MethodDelete {
 		return c.removeExport(j)
 	}
-	switch j.Status {
-	case catalog.JobCancelSubmitted, catalog.JobCancelInProgress, catalog.JobCancelCompleted:
-		return nil, outcome.Faultf(outcome.NotFound, "export '%s' was cancelled", c.id)
-	case catalog.JobFailed, catalog.JobCancelFailed:
-		return &reply{status: http.StatusInternalServerError, json: outcome.Append(nil, []fhir.Issue{{
-			Severity: fhir.Error, Code: "exception", Diagnostics: "the export failed: " + j.Message,
-		}}, outcome.At{})}, nil
-	}
-	if !j.Ended() {
-		return c.exportProgress(j)
+	if out, err := c.unfinished(j, map[string]any{"exportJobProperties": propertiesOf(j)}); out != nil || err != nil {
+		return out, err
 	}
 	result, err := c.exportResult(j)
 	if err != nil {
@@ -189,17 +210,6 @@ func (c *call) exportResult(j *catalog.Job) (*bulkdata.Result, error) {
 		err = fmt.Errorf("export %s is done, and the list of its files is missing", j.ID)
 	}
 	return result, err
-}
-
-func (c *call) exportProgress(j *catalog.Job) (*reply, error) {
-	progress := j.Status
-	if f, ok := c.h.o.Jobs.Figures(j.ID); ok && f.Total > 0 {
-		progress = fmt.Sprintf("%s, %d%%", progress, min(100*f.Read/f.Total, 99))
-	}
-	body, err := json.Marshal(map[string]any{"exportJobProperties": propertiesOf(j)})
-	return &reply{
-		status: http.StatusAccepted, json: body, header: map[string]string{"X-Progress": progress, "Retry-After": "1"},
-	}, err
 }
 
 func (c *call) removeExport(j *catalog.Job) (*reply, error) {
@@ -314,7 +324,7 @@ func (c *call) fileURL(j *catalog.Job, name string) string {
 
 // exportFile gives a file of an export ("Bulk Data Output File Request").
 func (c *call) exportFile() (*reply, error) {
-	j, err := c.exportJob()
+	j, err := c.job(catalog.Export)
 	if err != nil {
 		return nil, err
 	}

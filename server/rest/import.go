@@ -3,7 +3,6 @@ package rest
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 
 	"github.com/fhirlake/fhirlake/fhir"
@@ -48,47 +47,21 @@ func (c *call) importBulk() (*reply, error) {
 	if j, err = c.h.o.Jobs.Submit(j); err != nil {
 		return nil, err
 	}
-	body, err := json.Marshal(map[string]string{"datastoreId": c.datastore, "jobStatus": catalog.JobSubmitted, "jobId": j.ID})
-	return &reply{
-		status: http.StatusAccepted, json: body,
-		header: map[string]string{"Content-Location": c.base + "/" + importPath + "/" + j.ID, "Preference-Applied": "respond-async"},
-	}, err
+	return c.begun(j, importPath)
 }
 
 // importStatus tells how far an import is and what came of it; with DELETE it ends the job.
 func (c *call) importStatus() (*reply, error) {
-	notFound := outcome.Faultf(outcome.NotFound, "there is no import '%s'", clip(c.id))
-	if c.h.o.Jobs == nil || !catalog.IsID(c.id) {
-		return nil, notFound
-	}
-	j, err := c.h.o.Jobs.Job(c.id)
-	switch {
-	case errors.Is(err, catalog.ErrNotFound):
-		return nil, notFound
-	case err != nil:
+	j, err := c.job(catalog.Import)
+	if err != nil {
 		return nil, err
-	case j.DatastoreID != c.datastore || j.Kind != catalog.Import:
-		return nil, notFound
 	}
 	if c.method == http.MethodDelete {
 		return c.cancelImport(j)
 	}
-	switch j.Status {
-	case catalog.JobCancelSubmitted, catalog.JobCancelInProgress, catalog.JobCancelCompleted:
-		return nil, outcome.Faultf(outcome.NotFound, "import '%s' was cancelled", c.id)
-	case catalog.JobFailed, catalog.JobCancelFailed:
-		return &reply{status: http.StatusInternalServerError, json: outcome.Append(nil, []fhir.Issue{{
-			Severity: fhir.Error, Code: "exception", Diagnostics: "the import failed: " + j.Message,
-		}}, outcome.At{})}, nil
-	}
 	m := importManifest{Request: c.base + "/$import", Output: []importedFile{}, Error: []importedFile{}, Properties: importPropertiesOf(j)}
-	if !j.Ended() {
-		progress := j.Status
-		if f, ok := c.h.o.Jobs.Figures(j.ID); ok && f.Total > 0 {
-			progress = fmt.Sprintf("%s, %d%%", progress, min(100*f.Read/f.Total, 99))
-		}
-		body, err := json.Marshal(map[string]any{"importJobProperties": m.Properties})
-		return &reply{status: http.StatusAccepted, json: body, header: map[string]string{"X-Progress": progress, "Retry-After": "1"}}, err
+	if out, err := c.unfinished(j, map[string]any{"importJobProperties": m.Properties}); out != nil || err != nil {
+		return out, err
 	}
 	files, err := c.h.o.Jobs.Files(j.ID)
 	if err != nil {
