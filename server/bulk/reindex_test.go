@@ -26,15 +26,13 @@ func (m *model) reindex(o ReindexOptions) *ReindexResult {
 	return res
 }
 
-// searchable gives the rows of the search index that are of current resources, by
-// table, those of texts left out.
-func (m *model) searchable() map[string][]string {
+// openIndex opens all index files of the current manifest, until closing is called.
+func (m *model) openIndex() (man *snapshot.Manifest, state *searchdb.State, closing func()) {
 	m.t.Helper()
 	man, release, err := m.f.store.Current()
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	defer release()
 	var files []string
 	for i := range man.Search {
 		files = append(files, m.f.store.Path(&man.Search[i].File))
@@ -44,11 +42,20 @@ func (m *model) searchable() map[string][]string {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	defer db.Close()
-	state, err := db.NewState(ctx, files)
+	state, err = db.NewState(ctx, files)
 	if err != nil {
 		m.t.Fatal(err)
 	}
+	return man, state, func() { db.Close(); release() }
+}
+
+// searchable gives the rows of the search index that are of current resources, by
+// table, those of texts left out.
+func (m *model) searchable() map[string][]string {
+	m.t.Helper()
+	ctx := context.Background()
+	man, state, closing := m.openIndex()
+	defer closing()
 	all := map[string][]string{}
 	for _, t := range postings.Tables {
 		if t.Texts {
@@ -206,25 +213,9 @@ func TestNothingOfWhatIsErasedStaysInTheIndex(t *testing.T) {
 // countInIndex gives the number that a query over all index files says; $ is their schema.
 func (m *model) countInIndex(query string) (n int) {
 	m.t.Helper()
-	man, release, err := m.f.store.Current()
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	defer release()
-	var files []string
-	for i := range man.Search {
-		files = append(files, m.f.store.Path(&man.Search[i].File))
-	}
 	ctx := context.Background()
-	db, err := searchdb.Open(ctx, searchdb.Options{})
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	defer db.Close()
-	state, err := db.NewState(ctx, files)
-	if err != nil {
-		m.t.Fatal(err)
-	}
+	_, state, closing := m.openIndex()
+	defer closing()
 	rows, err := state.Query(ctx, strings.ReplaceAll(query, "$", state.Schema()))
 	if err != nil {
 		m.t.Fatal(err)
