@@ -74,31 +74,38 @@ const hexDigits = "0123456789abcdef"
 
 // AppendQuoted appends s as a JSON string with quotes (RFC 8259, section 7).
 // Invalid UTF-8 becomes U+FFFD, so the result is always valid JSON.
-func AppendQuoted(dst []byte, s string) []byte {
+func AppendQuoted[T ~string | ~[]byte](dst []byte, s T) []byte {
 	dst = append(dst, '"')
+	from := 0 // of what is copied as it stands
 	for i := 0; i < len(s); {
 		c := s[i]
+		if c >= 0x20 && c != '"' && c != '\\' && c < utf8.RuneSelf {
+			i++
+			continue
+		}
+		dst = append(dst, s[from:i]...)
 		if c >= utf8.RuneSelf {
-			r, n := utf8.DecodeRuneInString(s[i:])
+			r, n := utf8.DecodeRuneInString(string(s[i:min(i+utf8.UTFMax, len(s))]))
 			dst = utf8.AppendRune(dst, r)
 			i += n
+			from = i
 			continue
 		}
 		i++
-		switch {
-		case c == '"' || c == '\\':
+		from = i
+		switch c {
+		case '"', '\\':
 			dst = append(dst, '\\', c)
-		case c >= 0x20:
-			dst = append(dst, c)
-		case c == '\n':
+		case '\n':
 			dst = append(dst, '\\', 'n')
-		case c == '\r':
+		case '\r':
 			dst = append(dst, '\\', 'r')
-		case c == '\t':
+		case '\t':
 			dst = append(dst, '\\', 't')
 		default:
 			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
 		}
 	}
+	dst = append(dst, s[from:]...)
 	return append(dst, '"')
 }

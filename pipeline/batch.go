@@ -203,13 +203,40 @@ func (w *IssueWalk) Of(i int) []fhir.Issue {
 
 func byRecord(a, b RecordIssue) int { return a.Record - b.Record }
 
-const maxSlots = 8
+const maxSlots = 16
 
 var slotCount atomic.Int32
 
 // SearchValues has the search values of the pending records, as the index stage
 // leaves them for the sink or the delta that takes them.
 var SearchValues = NewSlot[search.Values]()
+
+// NoteResults are what NLP found in the records of a batch: JSON of package fhir/entity,
+// one value for each record of which there is something to say.
+type NoteResults struct {
+	Data []byte
+	Of   []NoteResult // by Record
+}
+
+// NoteResult is the part of the data that is of one record.
+type NoteResult struct {
+	Record     int // index in Batch.Records
+	Start, End uint32
+}
+
+// Reset empties the results and keeps their memory, but not that of an unusual batch.
+func (n *NoteResults) Reset() {
+	if cap(n.Data) > keepNotes {
+		n.Data = nil
+	}
+	n.Data, n.Of = n.Data[:0], n.Of[:0]
+}
+
+const keepNotes = 16 << 20
+
+// Notes has what NLP found in the pending records, as the stage that reads notes leaves it
+// for the sinks or the delta that take it.
+var Notes = NewSlot[NoteResults]()
 
 // Stored is what a source that reads a data store leaves on a batch for the sinks that write
 // resources as they are stored. Such a batch has one resource type.
@@ -237,7 +264,7 @@ func (b *Batch) resources() int64 {
 // memory is reused. Slots are made in package variables.
 type Slot[T any] struct{ i int32 }
 
-// NewSlot reserves a slot; the program has at most 8 of them.
+// NewSlot reserves a slot; the program has at most 16 of them.
 func NewSlot[T any]() Slot[T] {
 	i := slotCount.Add(1) - 1
 	if i >= maxSlots {
