@@ -1,6 +1,8 @@
 package search
 
 import (
+	"bytes"
+	"iter"
 	"unicode"
 	"unicode/utf8"
 
@@ -48,6 +50,40 @@ func AppendLower(dst, text []byte) []byte {
 		dst = append(dst, c)
 	}
 	return dst
+}
+
+// What is kept of the later words of a family name. Each is a value with what follows
+// it: without bounds, a name of n words would cost the square of n. Real names have
+// fewer and shorter words.
+const (
+	maxLaterWords = 16
+	maxLaterText  = 256 // bytes
+)
+
+// Span is a part of a text, in bytes.
+type Span struct{ Start, End int }
+
+// LaterWords yields where a folded family name goes on after its first word: the first
+// 16 later words, each with what follows it, to 256 bytes. A search for what begins at
+// one of these words finds the name, as far as it is no longer than that.
+func LaterWords(folded []byte) iter.Seq[Span] {
+	return func(yield func(Span) bool) {
+		at := 0
+		for range maxLaterWords {
+			i := bytes.IndexByte(folded[at:], ' ')
+			if i < 0 {
+				return
+			}
+			at += i + 1
+			end := min(at+maxLaterText, len(folded))
+			for end < len(folded) && !utf8.RuneStart(folded[end]) {
+				end--
+			}
+			if !yield(Span{at, end}) {
+				return
+			}
+		}
+	}
 }
 
 // folder holds what has been folded so far.

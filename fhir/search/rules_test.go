@@ -73,6 +73,36 @@ func FuzzFolded(f *testing.F) {
 	})
 }
 
+func TestLaterWords(t *testing.T) {
+	wide := strings.Repeat("ж", 128) // 256 bytes
+	for _, c := range []struct {
+		name, in string
+		want     []string
+	}{
+		{"no name", "", nil},
+		{"one word", "cruz", nil},
+		{"three words", "de la cruz", []string{"la cruz", "cruz"}},
+		{"more words than are kept", "a b c d e f g h i j k l m n o p q r s", []string{
+			"b c d e f g h i j k l m n o p q r s", "c d e f g h i j k l m n o p q r s", "d e f g h i j k l m n o p q r s", "e f g h i j k l m n o p q r s",
+			"f g h i j k l m n o p q r s", "g h i j k l m n o p q r s", "h i j k l m n o p q r s", "i j k l m n o p q r s", "j k l m n o p q r s",
+			"k l m n o p q r s", "l m n o p q r s", "m n o p q r s", "n o p q r s", "o p q r s", "p q r s", "q r s",
+		}},
+		{"as long as is kept", "a " + wide, []string{wide}},
+		{"longer than is kept", "a " + wide + "жx", []string{wide}},
+		{"cut before a letter of two bytes", "a x" + wide, []string{"x" + wide[:254]}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got []string
+			for s := range LaterWords([]byte(c.in)) {
+				got = append(got, c.in[s.Start:s.End])
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
 func at(s string) int64 {
 	x, err := time.Parse(time.RFC3339Nano, s)
 	if err != nil {

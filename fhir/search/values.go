@@ -84,8 +84,8 @@ type String struct {
 	Folded Text
 	Exact  Text
 	// Word says that Folded begins at a later word of a family name, whose parts
-	// are searched by themselves (R4, 3.1.1.4.8). Only the default search looks at
-	// such a row; Exact is empty.
+	// are searched by themselves (R4, 3.1.1.4.8), as [LaterWords] gives them. Only
+	// the default search looks at such a row; Exact is empty.
 	Word bool
 }
 
@@ -180,8 +180,8 @@ func (v *Values) AddString(s string) Text {
 	return Text{n, uint32(len(v.arena))}
 }
 
-// Cut gives the part of a text from byte n on.
-func (t Text) Cut(n int) Text { return Text{t.Start + uint32(n), t.End} }
+// Part gives bytes start to end of a text.
+func (t Text) Part(start, end int) Text { return Text{t.Start + uint32(start), t.Start + uint32(end)} }
 
 // Arena gives the arena to append one text to; [Values.Took] puts it back and names
 // that text.

@@ -43,7 +43,8 @@ func TestHostileBodies(t *testing.T) {
 		{"extensions in extensions", `{"resourceType":"Patient",` + strings.Repeat(`"extension":[{"url":"u",`, 100_000), "", 400},
 		{"quotes", strings.Repeat(`"`, n), "", 400},
 		{"a key without an end", `{"` + strings.Repeat(`\`, n), "", 400},
-		{"one long id", `{"resourceType":"Patient","id":"` + strings.Repeat("a", n/2) + `"}`, "", 201}, // the server gives another
+		{"one long id", `{"resourceType":"Patient","id":"` + strings.Repeat("a", n/2) + `"}`, "", 201},                                         // the server gives another
+		{"a family name of 400,000 words", `{"resourceType":"Patient","name":[{"family":"` + strings.Repeat("a ", 400_000) + `a"}]}`, "", 201}, // each later word is a value of the index
 		{"many members of the same name", `{"resourceType":"Patient"` + strings.Repeat(`,"a":1`, n/10) + "}", "", 400},
 		{"many unknown members", "{" + manyMembers(n/20) + `"resourceType":"Patient"}`, "", 400},
 		{"no UTF-8", "{\"resourceType\":\"Patient\",\"name\":[{\"family\":\"\xff\xfe\"}]}", "", 400},

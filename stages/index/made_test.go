@@ -75,7 +75,7 @@ func choices(t r4.TypeID, name string) (list []string) {
 
 var (
 	madeDates = []string{"2020", "2021-05", "2022-02-03", "2023-04-05T06:07:08Z", "2024-05-06T07:08:09.123+02:00"}
-	madeTexts = []string{"Ångström O'Neil", "de la Cruz-Ruiz", "plain"}
+	madeTexts = []string{"Ångström O'Neil", "de la Cruz-Ruiz", "plain", strings.Repeat("of ", 30) + strings.Repeat("ж", 150) + " end"}
 	madeUnits = []string{"mg", "mm[Hg]", "Cel", "a", "[pH]", "no unit"}
 )
 
@@ -114,7 +114,7 @@ func (m *maker) value(e *r4.Element, depth int) any {
 		}
 		return []string{"http://example.org/a|1", "urn:oid:1.2.3", "http://example.org/fhir/PlanDefinition/9"}[m.pick(name, 3)]
 	case "string", "markdown":
-		return madeTexts[m.pick(name, 3)]
+		return madeTexts[m.pick(name, len(madeTexts))]
 	case "base64Binary":
 		return "AAAA"
 	case "xhtml":

@@ -154,6 +154,35 @@ func TestNoAllocations(t *testing.T) {
 	}
 }
 
+// What a resource gives to the index is no more than a multiple of its size, however it is
+// made: here a name of a megabyte, and many names, of words of one letter.
+func TestRowsAreLinearInTheResource(t *testing.T) {
+	long := strings.TrimSpace(strings.Repeat("a ", 1<<19))
+	for name, names := range map[string]string{
+		"one long name":    `{"family":"` + long + `"}`,
+		"many short names": strings.TrimSuffix(strings.Repeat(`{"family":"a b c d e f g h i j k l m n o p q r s t u v w x y z"},`, 1<<14), ","),
+		"many wide names":  strings.TrimSuffix(strings.Repeat(`{"family":"`+long[:1<<10]+`"},`, 1<<10), ","),
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := lenient(t, `{"resourceType":"Patient","id":"pat-long","name":[`+names+`]}`)
+			if b.Records[0].Status != pipeline.Pending {
+				t.Fatal(b.Issues)
+			}
+			if err := worker(t, search.R4()).Process(context.Background(), b); err != nil {
+				t.Fatal(err)
+			}
+			texts := 0 // what a sink of the index hashes and keeps
+			v := pipeline.SearchValues.Of(b)
+			for _, s := range v.Strings {
+				texts += len(v.Text(s.Folded)) + len(v.Text(s.Exact))
+			}
+			if most := 32 * len(b.Data); texts > most || len(v.Strings) > len(b.Data) {
+				t.Errorf("%d strings of %d bytes for a resource of %d bytes, want %d bytes at most", len(v.Strings), texts, len(b.Data), most)
+			}
+		})
+	}
+}
+
 func TestOnlyPendingRecordsHaveRows(t *testing.T) {
 	b := lenient(t, sample...)
 	b.Records[0].Status, b.Records[2].Status = pipeline.Rejected, pipeline.Unchanged

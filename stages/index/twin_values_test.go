@@ -131,8 +131,13 @@ func stringValues(x item) (out []string) {
 		folded := foldTwin(s)
 		out = append(out, fmt.Sprintf("string %s|%s", folded, s))
 		if words := strings.Fields(folded); family {
-			for i := 1; i < len(words); i++ {
-				out = append(out, "word "+strings.Join(words[i:], " "))
+			for i := 1; i < min(len(words), 17); i++ {
+				later := strings.Join(words[i:], " ")
+				for len(later) > 256 { // whole characters
+					runes := []rune(later)
+					later = string(runes[:len(runes)-1])
+				}
+				out = append(out, "word "+later)
 			}
 		}
 	}

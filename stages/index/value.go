@@ -98,13 +98,12 @@ func (w *worker) foldString(id search.GroupID, text []byte) {
 	w.values.Strings = append(w.values.Strings, row)
 }
 
-// words adds the later words of the family name that has just been added.
+// words adds the later words of the family name that has just been added, as far as
+// [search.LaterWords] gives them.
 func (w *worker) words(g *group) {
 	name := w.values.Strings[len(w.values.Strings)-1].Folded
-	for i, c := range w.values.Text(name) {
-		if c == ' ' {
-			w.values.Strings = append(w.values.Strings, search.String{Row: w.in(g.main), Folded: name.Cut(i + 1), Word: true})
-		}
+	for word := range search.LaterWords(w.values.Text(name)) {
+		w.values.Strings = append(w.values.Strings, search.String{Row: w.in(g.main), Folded: name.Part(word.Start, word.End), Word: true})
 	}
 }
 
