@@ -14,15 +14,16 @@ import (
 // Origin tells where the values of a parameter come from.
 type Origin uint8
 
-// The origins. All but OriginRows are of parameters that have no rows.
+// The origins. All but OriginRows are of parameters that have no rows in the index.
 const (
-	OriginRows    Origin = iota // from rows that stages/index extracts
-	OriginID                    // _id: the logical id under which the resource is stored
-	OriginUpdated               // _lastUpdated: when the current version was stored; what a resource says of it is replaced
-	OriginCreated               // createdAt: when version 1 was stored
-	OriginText                  // _text: words of the narrative, which are no rows
-	OriginContent               // _content: words of all texts of the resource, which are no rows
-	OriginQuery                 // _query, _filter: a search of its own
+	OriginRows     Origin = iota // from rows that stages/index extracts
+	OriginID                     // _id: the logical id under which the resource is stored
+	OriginUpdated                // _lastUpdated: when the current version was stored; what a resource says of it is replaced
+	OriginCreated                // createdAt: when version 1 was stored
+	OriginText                   // _text: words of the narrative, which are no rows
+	OriginContent                // _content: words of all texts of the resource, which are no rows
+	OriginQuery                  // _query, _filter: a search of its own
+	OriginEntities               // what NLP found in the texts of the resource, which has rows of its own
 )
 
 // Parameter is a search parameter of one resource type.
@@ -32,6 +33,7 @@ type Parameter struct {
 	Origin              Origin
 	Terms               []Term    // whose values it matches, any of them; none for a composite
 	Bindings            []Binding // of a composite: any may match
+	Entities            *Entities // with OriginEntities, a composite or not; it has no terms and no bindings
 }
 
 // Fault is why a search parameter cannot be offered.
@@ -61,7 +63,7 @@ type typeTable struct {
 	custom bool // the parameters that are being added are custom ones
 }
 
-// R4 gives the table of R4's own parameters and createdAt.
+// R4 gives the table of R4's own parameters, and of createdAt and those of what NLP finds.
 func R4() *Table { return r4Table() }
 
 var r4Table = sync.OnceValue(func() *Table {
@@ -251,6 +253,11 @@ func (b *builder) typeTable(typ r4.TypeID) *typeTable {
 		}
 	}
 	tt.byCode[createdAt.Code] = b.parameter(tt, typ, &createdAt, false)
+	for _, p := range entityParameters {
+		if p.Base == typ {
+			tt.byCode[p.Code] = p
+		}
+	}
 	tt.custom = true
 	for t := typ; t != 0; t = r4.TypeAt(t).Base {
 		for _, p := range b.custom[t] {

@@ -12,7 +12,8 @@
 //	          | "_has:" Type ":" code ":" name    a reverse chain
 //	          | result                            _sort, _count, _include ...
 //	value     = one *( "," one )                  any may hold
-//	one       = part *( "$" part )                of a composite, one for each component
+//	one       = part *( "$" part )                of a composite, one for each component;
+//	                                              of what NLP found, also with "|"
 //	part      = [ prefix ] number | date          by the type of the parameter
 //	          | [ prefix ] number [ "|" [ system ] "|" code ]
 //	          | [ system "|" ] code | system "|"
@@ -53,6 +54,8 @@
 //     whatever the multipleOr of its definition says.
 //   - :not and :not-in are about the resource: none of its values matches. The prefix ne
 //     is about a value: one does not equal. So a resource without values has :not, not ne.
+//   - A composite of what NLP found takes a score without prefix for the least one, as
+//     Amazon HealthLake's examples do; a score by itself is a number like others.
 //   - A canonical or uri with |version finds that version alone; without, all versions.
 //
 // Invariants, cited by number elsewhere:

@@ -229,7 +229,7 @@ func (s *reader) leaf(typ r4.TypeID, p *search.Parameter, modifier string, alter
 	case search.OriginContent:
 		return s.words(Content, modifier, alternatives)
 	}
-	if p.Origin == search.OriginCreated && s.Features&FirstStored == 0 {
+	if p.Origin == search.OriginCreated && s.Features&FirstStored == 0 || p.Origin == search.OriginEntities && s.Features&Entities == 0 {
 		return nil, unsupported("it is not offered")
 	}
 	if modifier == "missing" {
@@ -277,7 +277,7 @@ func missing(p *search.Parameter, alternatives []string) (Filter, error) {
 		return nil, malformed(":missing is '%s'; expected true or false", fhir.Cut(strings.Join(alternatives, ",")))
 	}
 	want := alternatives[0] == "true"
-	if p.Origin != search.OriginRows {
+	if p.Origin != search.OriginRows && p.Origin != search.OriginEntities {
 		return Constant(!want), nil // each resource has an id and the times of storing
 	}
 	return Missing{p, want}, nil

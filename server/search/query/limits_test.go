@@ -85,6 +85,7 @@ func TestWhatIsNotThereIsNotOffered(t *testing.T) {
 		{"Patient?_text=x", "not offered"},
 		{"Patient?_content=x", "not offered"},
 		{"Location?near=1|1", "not offered"},
+		{"DocumentReference?detectEntities-entity-text=x", "not offered"},
 		{"Condition?code:in=http://x", "no terminology"},
 		{"Condition?code:below=x", "no terminology"},
 		{"QuestionnaireResponse?questionnaire:below=http://x|1", "parts of versions"},
@@ -112,7 +113,10 @@ func TestEveryParameterIsRead(t *testing.T) {
 				continue // _query and _filter are searches of their own
 			}
 			value := samples[p.Type]
-			if p.Type == r4.SearchComposite {
+			switch {
+			case p.Type == r4.SearchComposite && p.Origin == search.OriginEntities:
+				value = "1|1" // texts and numbers
+			case p.Type == r4.SearchComposite:
 				for i, c := range p.Components {
 					kind := p.Bindings[0].Components[i][0].Kind
 					if c.Type != r4.SearchNone && search.KindOf(c.Type) != kind {
@@ -169,6 +173,7 @@ func FuzzParse(f *testing.F) {
 		`Patient?name=a\,b,\|,\$,\\&identifier=\||\,&name=a\`, "Patient?name=%&name=%2&name=%zz&name=%ff%00", "Observation?code-value-quantity=\\$$5||\\|",
 		"RiskAssessment?probability=1e309,-1e-400,ap0,00.10,1e2147483647", "Patient?birthdate=ap0001,9999-12-31T23:59:60Z,2020-02-30,ge10000", "Patient?';--=a&name:';--=b&_sort=';--&_include=';--&_elements=';--",
 		"Condition?code:in=http://x|1,ValueSet/'&code:below=http://loinc.org|'", `Patient?_content=((a OR "b c") AND NOT (d)) e&_text=(`, "Patient?organization:Organization.partof.partof:Organization.name:contains=a",
+		`DocumentReference?infer-icd10cm-entity-text-concept-score=a|0.6,b\|c$lt1&cm-decoration-status:not=X&detectEntities-entity-score=ap1`,
 		"Observation?has-member:Observation._has:Observation:has-member:subject:Patient._id=1", "Patient?a=1&a=1&a=1&=&&=a&_count=-1&_count=99999999999999999999",
 	} {
 		f.Add(s, true)

@@ -30,6 +30,17 @@ var (
 // that reads one value.
 func (s *reader) test(typ r4.TypeID, p *search.Parameter, modifier string) (m Match, one func(string) (Value, error), err error) {
 	m.Param = p
+	if p.Origin == search.OriginEntities {
+		switch p.Type {
+		case r4.SearchToken:
+			return statusTest(m, modifier)
+		case r4.SearchComposite:
+			if modifier != "" {
+				return m, nil, noSuchModifier(modifier, "none")
+			}
+			return m, func(a string) (Value, error) { return entity(p, a) }, nil
+		}
+	}
 	switch p.Type {
 	case r4.SearchString:
 		test := StartsWith
@@ -110,6 +121,15 @@ func (s *reader) tokenTest(m Match, modifier string) (Match, func(string) (Value
 		m.Not = modifier == "not-in"
 		return m, valueSet, nil
 	}
+	return m, token, nil
+}
+
+// statusTest is of a token that is no code of a system, so it has fewer modifiers.
+func statusTest(m Match, modifier string) (Match, func(string) (Value, error), error) {
+	if modifier != "" && modifier != "not" {
+		return m, nil, noSuchModifier(modifier, "missing", "not")
+	}
+	m.Not = modifier == "not"
 	return m, token, nil
 }
 

@@ -18,6 +18,8 @@ func (p *Parser) Offers(q *search.Parameter) bool {
 		return p.Features&Content != 0
 	case search.OriginCreated:
 		return p.Features&FirstStored != 0
+	case search.OriginEntities:
+		return p.Features&Entities != 0
 	case search.OriginID, search.OriginUpdated:
 		return true
 	}

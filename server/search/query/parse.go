@@ -35,6 +35,7 @@ const (
 	Inside                              // contained resources: _contained
 	ReferenceOrder                      // SortKey of a reference
 	FirstStored                         // Stored with First, and SortKeys of it: createdAt
+	Entities                            // Match and Missing of what NLP found
 )
 
 // Limits keep searches small (invariant 1). A zero field has its default.

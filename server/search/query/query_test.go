@@ -21,7 +21,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-const everything = query.Terminology | query.Narrative | query.Content | query.Near | query.VersionBelow | query.Inside | query.ReferenceOrder | query.FirstStored
+const everything = query.Terminology | query.Narrative | query.Content | query.Near | query.VersionBelow | query.Inside | query.ReferenceOrder | query.FirstStored | query.Entities
 
 var now = time.Date(2024, 6, 1, 12, 0, 0, 0, time.UTC)
 

@@ -119,8 +119,12 @@ type Filter interface{ filter() }
 // for strings, and so on. Position goes with the facets of latitude and longitude and is
 // given with Main. For a composite, Values are Composite and the rows are those of
 // Param.Bindings.
+//
+// With OriginEntities the rows are those of Param.Entities: Values are String and Number, or
+// Token of a status, which has no system and whose case does not count; of a composite,
+// the Parts are compared with the columns, in their order, of one row.
 type Match struct {
-	Param  *search.Parameter // with OriginRows
+	Param  *search.Parameter // with OriginRows or OriginEntities
 	Facet  search.Facet
 	Not    bool
 	Values []Value
@@ -129,7 +133,7 @@ type Match struct {
 // Missing holds when the resource has no value of the parameter, or, with Want false,
 // when it has one (Handling Missing Data).
 type Missing struct {
-	Param *search.Parameter // with OriginRows, no composite
+	Param *search.Parameter // with OriginRows or OriginEntities, no composite
 	Want  bool
 }
 

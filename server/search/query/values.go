@@ -242,3 +242,49 @@ func (s *reader) composite(p *search.Parameter, a string) (Value, error) {
 	}
 	return c, nil
 }
+
+// entity reads what one row of what NLP found must have: the values of the components, with
+// the bar that Amazon HealthLake has between them, or with FHIR's dollar. A score without
+// prefix is the least one.
+func entity(p *search.Parameter, a string) (Value, error) {
+	columns := p.Entities.Columns
+	parts := split(a, '$')
+	if len(parts) == 1 {
+		parts = split(a, '|')
+	}
+	if len(parts) != len(columns) {
+		codes := make([]string, len(columns))
+		for i, c := range p.Components {
+			codes[i] = c.Code
+		}
+		return nil, malformed("'%s' has %d values; expected %s", fhir.Cut(a), len(parts), strings.Join(codes, "|"))
+	}
+	c := Composite{Parts: make([]Value, len(parts))}
+	for i, part := range parts {
+		var err error
+		if part == "" {
+			return nil, malformed("'%s' has nothing for its component %d", fhir.Cut(a), i+1)
+		}
+		if !columns[i].Number() {
+			c.Parts[i], err = text(StartsWith, part)
+		} else {
+			c.Parts[i], err = atLeast(part)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// atLeast reads a number, whose prefix is ge when there is none.
+func atLeast(a string) (Value, error) {
+	v, err := number(a)
+	if n, ok := v.(Number); ok {
+		if _, rest := search.CutPrefix(a); rest == a {
+			n.Prefix = search.GreaterOrEqual
+		}
+		return n, nil
+	}
+	return nil, err
+}

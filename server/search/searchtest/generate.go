@@ -253,7 +253,7 @@ func (g *Generator) sort(typ r4.TypeID) []string {
 	var codes []string
 	for _, p := range g.store.Table.Parameters(typ) {
 		switch {
-		case p.Origin == search.OriginText, p.Origin == search.OriginContent, p.Origin == search.OriginQuery:
+		case p.Origin == search.OriginText, p.Origin == search.OriginContent, p.Origin == search.OriginQuery, p.Origin == search.OriginEntities:
 		case p.Origin == search.OriginCreated && g.features&query.FirstStored == 0:
 		case search.KindOf(p.Type) == search.KindNone:
 		case p.Type == r4.SearchReference && g.features&query.ReferenceOrder == 0:

@@ -27,6 +27,13 @@ func (g *Generator) leaf(x *Resource) (name, value string, ok bool) {
 		case p.Origin == search.OriginText, p.Origin == search.OriginContent, p.Origin == search.OriginQuery:
 		case p.Origin == search.OriginCreated && g.features&query.FirstStored == 0:
 		case p.Type == r4.SearchSpecial && g.features&query.Near == 0:
+		case p.Origin == search.OriginEntities && g.features&query.Entities == 0:
+		case p.Origin == search.OriginEntities:
+			if x.has(p) {
+				have = append(have, p)
+			} else if p.Type != r4.SearchComposite {
+				lack = append(lack, p)
+			}
 		case p.Type == r4.SearchComposite || p.Origin != search.OriginRows || x.has(p):
 			have = append(have, p)
 		default:
@@ -102,6 +109,9 @@ func (g *Generator) value(x *Resource, p *search.Parameter) (modifier, value str
 		return "", g.prefix() + g.dateText(search.Range{Start: x.Updated, End: x.Updated + 1}), true
 	case search.OriginCreated:
 		return "", g.prefix() + g.dateText(search.Range{Start: x.Created, End: x.Created + 1}), true
+	}
+	if p.Origin == search.OriginEntities {
+		return g.entity(x, p)
 	}
 	if p.Type == r4.SearchComposite {
 		value, ok = g.composite(x, p)
@@ -240,20 +250,29 @@ func (g *Generator) stringOf(x *Resource, group search.GroupID, modifier string)
 	if r.Word {
 		text = x.text(r.Folded)
 	}
-	if modifier != "exact" && g.oneIn(2) {
-		runes := []rune(text)
-		end := 1 + g.rand.IntN(len(runes))
-		start := 0
-		if modifier == "contains" {
-			start = g.rand.IntN(end)
-		}
-		text = string(runes[start:end])
-		if g.oneIn(3) {
-			text = strings.ToUpper(text)
-		}
+	if modifier != "exact" {
+		text = g.partOf(text, modifier)
 	}
 	folded, _ := search.AppendFolded(nil, []byte(text))
 	return escape(text), len(folded) > 0 && utf8.ValidString(text) && strings.TrimSpace(text) != ""
+}
+
+// partOf gives the beginning of a text that is not empty, for :contains a part, or all of it.
+func (g *Generator) partOf(text, modifier string) string {
+	if !g.oneIn(2) {
+		return text
+	}
+	runes := []rune(text)
+	end := 1 + g.rand.IntN(len(runes))
+	start := 0
+	if modifier == "contains" {
+		start = g.rand.IntN(end)
+	}
+	text = string(runes[start:end])
+	if g.oneIn(3) {
+		text = strings.ToUpper(text)
+	}
+	return text
 }
 
 func referenceValue(x *Resource, r search.Reference) string {

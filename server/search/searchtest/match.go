@@ -17,6 +17,9 @@ const anyPart = math.MaxUint32
 func (e evaluation) match(typ r4.TypeID, m query.Match) ([]bool, error) {
 	return e.each(typ, func(x *Resource) bool {
 		return slices.ContainsFunc(m.Values, func(v query.Value) bool {
+			if m.Param.Origin == search.OriginEntities {
+				return x.finds(m.Param, v)
+			}
 			if c, ok := v.(query.Composite); ok {
 				return e.composite(x, m.Param, c)
 			}

@@ -190,6 +190,9 @@ func (x *Resource) text(t search.Text) string { return string(x.values.Text(t)) 
 
 // has tells whether x has a value of a parameter.
 func (x *Resource) has(p *search.Parameter) bool {
+	if p.Origin == search.OriginEntities {
+		return len(x.rows(p)) > 0
+	}
 	for _, t := range p.Terms {
 		main := t.Group(search.Main)
 		if p.Type == r4.SearchSpecial {

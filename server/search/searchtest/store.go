@@ -61,6 +61,7 @@ type Resource struct {
 	quantities []search.Quantity
 	references []search.Reference
 	uris       []search.URI
+	found      []found // by NLP
 }
 
 // NewStore makes an empty store.
