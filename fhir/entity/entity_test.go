@@ -212,6 +212,7 @@ func TestEntitiesBeyondTheBoundAreCounted(t *testing.T) {
 func FuzzReader(f *testing.F) {
 	f.Add(sample)
 	f.Add(`{"texts":[{"status":"SUCCESS","entities":[{}]}]}`)
+	f.Add(`{"derived":{"linkage":"Linkage/l","resources":["Condition/c",""],"later":1}}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		got, err := new(Reader).Read([]byte(text))
 		if err != nil || !json.Valid([]byte(text)) {

@@ -32,7 +32,7 @@ const maxDepth = 64
 // Read reads a result. Members that it does not know are skipped.
 func (r *Reader) Read(data []byte) (*Result, error) {
 	r.data, r.at, r.depth = data, 0, 0
-	r.result = Result{Texts: r.result.Texts[:0]}
+	r.result = Result{Texts: r.result.Texts[:0], Derived: Derived{Resources: r.result.Derived.Resources[:0]}}
 	// Lists are cut out of these as they fill. One that was cut keeps its memory when the rest
 	// goes on in a longer one.
 	r.entities, r.traits, r.attributes, r.concepts, r.arena = r.entities[:0], r.traits[:0], r.attributes[:0], r.concepts[:0], r.arena[:0]
@@ -44,6 +44,8 @@ func (r *Reader) Read(data []byte) (*Result, error) {
 			return r.text(&r.result.Dictionary)
 		case "texts":
 			return r.array(r.readText)
+		case "derived":
+			return r.readDerived()
 		}
 		return r.skip()
 	})

@@ -8,6 +8,7 @@ type Result struct {
 	Engine     []byte
 	Dictionary []byte
 	Texts      []Text
+	Derived    Derived
 }
 
 // Text is one text of a resource.
@@ -115,6 +116,10 @@ var operations = [Operations]struct{ name, member, system string }{
 
 // String is the operation's name in HealthLake's extensions: infer-icd10.
 func (o Operation) String() string { return operations[o].name }
+
+// EntityURL is the URL of the extension that shows an entity as the operation gave it; those of
+// its parts begin with it.
+func (o Operation) EntityURL() string { return prefixes[o] }
 
 // System is the URL of the code system that the operation's concepts are of; DetectEntities
 // has none.

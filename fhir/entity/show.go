@@ -16,8 +16,8 @@ const DecorationURL = "http://healthlake.amazonaws.com/aws-cm/"
 const MaxShown = 10_000
 
 // AppendShown appends the text of a resource as it is shown: with data, the result that is
-// kept beside it, in the extension [DecorationURL]. See [fhir.AppendExtended] for what becomes
-// of the text.
+// kept beside it, in the extension [DecorationURL], and what is derived from it in [DerivedURL].
+// See [fhir.AppendExtended] for what becomes of the text.
 func AppendShown(dst, resource, data []byte) ([]byte, error) {
 	s := showers.Get().(*shower)
 	defer showers.Put(s)
@@ -25,10 +25,17 @@ func AppendShown(dst, resource, data []byte) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
+	if result.Derived.Linkage != nil {
+		s.out = result.Derived.append(s.out[:0])
+		s.text = fhir.AppendExtended(s.text[:0], resource, DerivedURL, s.out)
+		resource = s.text
+	}
 	s.out = s.append(s.out[:0], result)
 	dst = fhir.AppendExtended(dst, resource, DecorationURL, s.out)
-	if cap(s.out) > keepOut {
-		s.out = nil
+	for _, b := range []*[]byte{&s.out, &s.text} {
+		if cap(*b) > keepOut {
+			*b = nil
+		}
 	}
 	return dst, nil
 }
@@ -41,6 +48,7 @@ var showers = sync.Pool{New: func() any { return new(shower) }}
 type shower struct {
 	reader Reader
 	out    []byte
+	text   []byte // of the resource, on its way
 	raw    []byte // raw response of the operation at hand
 	left   int    // nested extensions that may still be shown
 	hidden int    // entities that are not
