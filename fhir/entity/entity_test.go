@@ -247,3 +247,24 @@ func BenchmarkAppendShown(b *testing.B) {
 		}
 	}
 }
+
+func TestStringsEndAtTheFirstQuote(t *testing.T) {
+	bytes := []byte{'"', '\\', '"' - 1, '"' + 1, '\\' + 1, 0, 0x80 | '"', 0xff, 'a'}
+	for size := range 20 {
+		for at := range size {
+			for _, a := range bytes {
+				for _, b := range bytes {
+					s := []byte(strings.Repeat("x", size))
+					s[at], s[size-1-at/2] = a, b
+					want := strings.IndexAny(string(s), `"\`)
+					if want < 0 {
+						want = size
+					}
+					if got := plain(s); got != want {
+						t.Fatalf("plain(%q) = %d, want %d", s, got, want)
+					}
+				}
+			}
+		}
+	}
+}

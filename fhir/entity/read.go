@@ -1,8 +1,10 @@
 package entity
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 	"strconv"
 
 	"github.com/fhirlake/fhirlake/fhir"
@@ -199,6 +201,14 @@ func (r *Reader) space() {
 
 // next takes c, if it comes next.
 func (r *Reader) next(c byte) bool {
+	if r.at < len(r.data) && r.data[r.at] == c { // our own texts have no white space
+		r.at++
+		return true
+	}
+	return r.nextAfterSpace(c)
+}
+
+func (r *Reader) nextAfterSpace(c byte) bool {
 	r.space()
 	if r.at < len(r.data) && r.data[r.at] == c {
 		r.at++
@@ -271,25 +281,46 @@ func (r *Reader) text(into *[]byte) error {
 		return err
 	}
 	start, escaped := r.at, false
-	for ; r.at < len(r.data); r.at++ {
-		switch r.data[r.at] {
-		case '\\':
-			escaped = true
-			r.at++
-		case '"':
-			s := r.data[start:r.at:r.at]
-			r.at++
-			if escaped {
-				from := len(r.arena)
-				r.arena = fhir.AppendUnescaped(r.arena, s)
-				s = r.arena[from:len(r.arena):len(r.arena)]
-			}
-			*into = s
-			return nil
+	for {
+		r.at += plain(r.data[r.at:])
+		if r.at < len(r.data) && r.data[r.at] == '"' {
+			break
+		}
+		if r.at+1 >= len(r.data) {
+			r.at = len(r.data)
+			return errors.New("a string without end")
+		}
+		escaped = true
+		r.at += 2
+	}
+	s := r.data[start:r.at:r.at]
+	r.at++
+	if escaped {
+		from := len(r.arena)
+		r.arena = fhir.AppendUnescaped(r.arena, s)
+		s = r.arena[from:len(r.arena):len(r.arena)]
+	}
+	*into = s
+	return nil
+}
+
+// plain is the length of what in s comes before the first quote or backslash. It looks at
+// eight bytes at a time: (x - ones) &^ x has the high bit of the first byte that is zero in
+// x, and no bit below it.
+func plain(s []byte) int {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	n := 0
+	for ; n+8 <= len(s); n += 8 {
+		w := binary.LittleEndian.Uint64(s[n:])
+		quote, slash := w^('"'*ones), w^('\\'*ones)
+		if found := ((quote-ones)&^quote | (slash-ones)&^slash) & high; found != 0 {
+			return n + bits.TrailingZeros64(found)/8
 		}
 	}
-	r.at = len(r.data)
-	return errors.New("a string without end")
+	for n < len(s) && s[n] != '"' && s[n] != '\\' {
+		n++
+	}
+	return n
 }
 
 // number reads the text of a number of JSON (RFC 8259, section 6).
