@@ -48,6 +48,12 @@ type Record struct {
 	Updated int64     // meta.lastUpdated to store, UTC microseconds, whole milliseconds
 	Deleted bool      // it is a deletion; only sources that read a data store have such records
 
+	// Derived says that a stage made the record of another one of the batch, whose index is
+	// From and whose place in the input it has. It is stored as others are, and counts for no
+	// input. A batch has such records at its end.
+	Derived bool
+	From    uint32
+
 	// The current version of the same resource as of the job's start.
 	Replaces    bool   // the snapshot has a row of it that counts as current
 	BaseSegment uint32 // its address: ordinal of the segment
@@ -251,12 +257,21 @@ type Stored struct {
 // StoredOf is the slot of Stored.
 var StoredOf = NewSlot[Stored]()
 
-// resources is how many records the batch has, or stands for.
+// resources is how many records of the input the batch has, or stands for.
 func (b *Batch) resources() int64 {
 	if b.Stored && len(b.Records) == 0 {
 		return StoredOf.Of(b).Resources
 	}
-	return int64(len(b.Records))
+	return int64(len(b.Received()))
+}
+
+// Received are the records that were in the input.
+func (b *Batch) Received() []Record {
+	n := len(b.Records)
+	for n > 0 && b.Records[n-1].Derived {
+		n--
+	}
+	return b.Records[:n]
 }
 
 // Slot is a place on every batch for a value of type T that one stage makes and

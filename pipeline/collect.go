@@ -108,7 +108,7 @@ func (c *collector) write(ctx context.Context, b *Batch) error {
 	m.bytes.Add(b.Input)
 	n := b.resources()
 	m.records.Add(n)
-	c.meters.count(b.Records)
+	c.meters.count(b.Received())
 
 	h := &held{batch: b, tasks: 1} // the one is this call
 	for i, s := range c.Sinks {

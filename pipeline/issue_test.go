@@ -90,6 +90,20 @@ func TestRunCountsFlawedAndWarnedRecords(t *testing.T) {
 	}
 }
 
+func TestDerivedRecordsAreNoneOfTheInput(t *testing.T) {
+	derive := step{"derive", func(_ context.Context, b *pipeline.Batch) error {
+		b.Records = append(b.Records, pipeline.Record{Derived: true}, pipeline.Record{Derived: true, Status: pipeline.Unchanged})
+		return nil
+	}}
+	f, err := pipeline.Run(context.Background(), pipeline.Config{Source: &counter{n: 3, size: 16}, Stages: []pipeline.Stage{derive}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.Records != 3 || f.Unchanged != 0 {
+		t.Errorf("%d records, %d unchanged", f.Records, f.Unchanged)
+	}
+}
+
 // issues is a stage that gives every record many issues.
 func issues(n int) step {
 	return step{"issues", func(_ context.Context, b *pipeline.Batch) error {

@@ -81,7 +81,7 @@ func (counter) Name() string { return "progress" }
 func (c counter) Write(_ context.Context, b *pipeline.Batch) ([]pipeline.Task, error) {
 	c.p.mu.Lock()
 	defer c.p.mu.Unlock()
-	for i := range b.Records {
+	for i := range b.Received() {
 		r := &b.Records[i]
 		if c.p.at != r.File {
 			c.p.at = r.File

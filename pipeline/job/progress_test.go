@@ -35,7 +35,7 @@ func TestProgress(t *testing.T) {
 	_, err := pipeline.Run(t.Context(), pipeline.Config{
 		Source: &source{[][]pipeline.Record{
 			{{File: one}, {File: one, Status: bad}},
-			{{File: one}, {File: two}, {File: three, Status: bad}},
+			{{File: one}, {File: two}, {File: three, Status: bad}, {File: one, Derived: true}},
 		}},
 		Sinks: []pipeline.Sink{p.Sink()}, Monitor: &p.Monitor,
 	})

@@ -41,6 +41,7 @@ type entry struct {
 	unchanged bool
 	replaces  bool
 	deleted   bool
+	derived   bool
 }
 
 func compareEntries(a, b entry) int {
@@ -58,7 +59,8 @@ func compareEntries(a, b entry) int {
 // Result says what a job's records came to.
 type Result struct {
 	IDs        snapshot.File              // of the layer; zero when there are no entries
-	Entries    int64                      // new versions: imported resources
+	Entries    int64                      // new versions: imported resources, and derived ones
+	Derived    int64                      // those of them that were derived; they count nowhere else
 	Withdrawn  int64                      // entries of the index that withdraw a version
 	Unchanged  int64                      // resources whose content the store had already
 	Duplicates int64                      // records that a later one of the same job replaced
@@ -143,6 +145,7 @@ func (s *Sink) Write(_ context.Context, b *pipeline.Batch) ([]pipeline.Task, err
 			unchanged: r.Status == pipeline.Unchanged,
 			replaces:  r.Replaces,
 			deleted:   r.Deleted,
+			derived:   r.Derived,
 		})
 		s.seq++
 		if r.Status == pipeline.Pending {
@@ -323,7 +326,9 @@ type indexWriter struct {
 func (w *indexWriter) take(e *entry) error {
 	if w.have {
 		if w.last.key == e.key {
-			w.s.result.Duplicates++
+			if !w.last.derived {
+				w.s.result.Duplicates++
+			}
 			if !w.last.unchanged {
 				w.supersede(w.last.at)
 			}
@@ -340,9 +345,14 @@ func (w *indexWriter) take(e *entry) error {
 
 func (w *indexWriter) settle() error {
 	e, res := &w.last, &w.s.result
-	if e.unchanged {
+	switch {
+	case e.unchanged && e.derived:
+		return nil
+	case e.unchanged:
 		res.Unchanged++
 		return nil
+	case e.derived:
+		res.Derived++
 	}
 	if e.replaces {
 		w.supersede(e.base)

@@ -114,6 +114,34 @@ func TestEachResourceIsSettledOnce(t *testing.T) {
 	}
 }
 
+func TestDerivedResourcesCountForNoInput(t *testing.T) {
+	rec := func(key uint64, row uint32, derived bool) pipeline.Record {
+		return pipeline.Record{Key: [2]uint64{key, key}, Content: key, Segment: 7, Row: row, Version: 1, Derived: derived}
+	}
+	same := rec(3, 0, true)
+	same.Status = pipeline.Unchanged
+	records := []pipeline.Record{
+		rec(1, 0, false), rec(2, 1, true), same,
+		rec(4, 2, true), rec(4, 3, true), // of two documents' versions in one job
+		rec(5, 4, false), rec(5, 5, true), // one that came with the input too
+		rec(6, 6, true), rec(6, 7, false),
+	}
+	for _, more := range []int{0, 3 * runEntries} { // also through the file that runs are spilled to
+		all := slices.Clone(records)
+		for i := range more {
+			all = append(all, rec(100+uint64(i), 100+uint32(i), i%2 == 0))
+		}
+		got := write(t, t.TempDir(), all)
+		half := int64(more / 2)
+		if got.Entries != 5+int64(more) || got.Derived != 3+half || got.Unchanged != 0 || got.Duplicates != 1 {
+			t.Errorf("%d more: %d entries, %d of them derived, %d unchanged, %d duplicates", more, got.Entries, got.Derived, got.Unchanged, got.Duplicates)
+		}
+		if diff := cmp.Diff([]uint32{2, 4, 6}, rows(got, 7)); diff != "" {
+			t.Errorf("superseded rows (-want +got):\n%s", diff)
+		}
+	}
+}
+
 func TestWhatIsWithdrawnComesAfterTheVersionOfItsKey(t *testing.T) {
 	rec := func(key uint64, version uint32) pipeline.Record {
 		return pipeline.Record{Key: [2]uint64{key, key}, Segment: 7, Version: version}

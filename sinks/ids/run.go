@@ -121,7 +121,7 @@ func sortBucket(b []entry) {
 
 func appendEntry(b []byte, e *entry) []byte {
 	le := binary.LittleEndian
-	seq := e.seq << 3
+	seq := e.seq << 4
 	if e.unchanged {
 		seq |= 1
 	}
@@ -130,6 +130,9 @@ func appendEntry(b []byte, e *entry) []byte {
 	}
 	if e.deleted {
 		seq |= 4
+	}
+	if e.derived {
+		seq |= 8
 	}
 	b = le.AppendUint64(b, e.key[0])
 	b = le.AppendUint64(b, e.key[1])
@@ -149,7 +152,7 @@ func decode(b *[entrySize]byte, e *entry) {
 	*e = entry{
 		key:       snapshot.Key{le.Uint64(b[0:]), le.Uint64(b[8:])},
 		content:   le.Uint64(b[16:]),
-		seq:       seq >> 3,
+		seq:       seq >> 4,
 		at:        snapshot.Address{Segment: le.Uint32(b[32:]), Row: le.Uint32(b[36:])},
 		base:      snapshot.Address{Segment: le.Uint32(b[40:]), Row: le.Uint32(b[44:])},
 		updated:   int64(le.Uint64(b[48:])),
@@ -157,6 +160,7 @@ func decode(b *[entrySize]byte, e *entry) {
 		unchanged: seq&1 != 0,
 		replaces:  seq&2 != 0,
 		deleted:   seq&4 != 0,
+		derived:   seq&8 != 0,
 	}
 }
 

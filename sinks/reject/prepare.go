@@ -45,7 +45,7 @@ func (w *worker) Process(_ context.Context, b *pipeline.Batch) error {
 	p := slot.Of(b)
 	p.text, p.start = p.text[:0], p.start[:0]
 	w.walk.Start(b)
-	for i := range b.Records {
+	for i := range b.Received() {
 		p.start = append(p.start, len(p.text))
 		p.text = w.appendLine(p.text, &b.Records[i], w.walk.Of(i))
 	}

@@ -143,7 +143,7 @@ func (s *Sink) Prepare() pipeline.Stage { return stage{updated: s.updated, off: 
 func (s *Sink) Write(_ context.Context, b *pipeline.Batch) ([]pipeline.Task, error) {
 	p := slot.Of(b)
 	s.walk.Start(b)
-	for i := range b.Records {
+	for i := range b.Received() {
 		r := &b.Records[i]
 		o, err := s.outputs(r.File)
 		if err != nil {

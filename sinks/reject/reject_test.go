@@ -169,6 +169,29 @@ func TestWithoutFolderOnlyCounts(t *testing.T) {
 	}
 }
 
+func TestDerivedResourcesHaveNoLine(t *testing.T) {
+	var reports [2]map[string]string
+	for i := range reports {
+		dir := t.TempDir()
+		s := New(dir, now)
+		b := example()
+		if i == 1 {
+			b.Records = append(b.Records, pipeline.Record{File: b.Records[0].File, Line: 1, Type: r4.TypeCondition, ID: []byte("c"), Version: 1, Derived: true})
+		}
+		give(t, s, b)
+		if err := s.Commit(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Publish(); err != nil {
+			t.Fatal(err)
+		}
+		reports[i] = readAll(t, dir)
+	}
+	if diff := cmp.Diff(reports[0], reports[1]); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestCloseWithoutCommitLeavesNoFile(t *testing.T) {
 	dir := t.TempDir()
 	s := New(dir, now)
