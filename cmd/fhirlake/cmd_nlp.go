@@ -9,11 +9,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/stages/nlp"
+	"github.com/fhirlake/fhirlake/stages/nlp/attachment"
 )
 
 func newNLPCommand() *cobra.Command {
@@ -22,7 +24,8 @@ func newNLPCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "nlp [flags] [FILE|-]",
 		Short: "Find the medical entities of a text",
-		Long: `Nlp reads a clinical note (a file in UTF-8, or standard input) and prints what it
+		Long: `Nlp reads a clinical note (a file or standard input; plain text, HTML, RTF or a
+CDA document, by its name or what it looks like) and prints what it
 finds as one line of JSON: conditions, medications with their doses, tests with
 their values, procedures, anatomy, times and personal data, each with its place in
 code points, what the context says of it (denied, past, of a relative ...) and the
@@ -75,9 +78,21 @@ is {"error":"..."}.`,
 	return c
 }
 
+// contentTypes are those of files by the ending of their names. Others are looked
+// at by content.
+var contentTypes = map[string]string{
+	".txt": "text/plain", ".md": "text/plain", ".html": "text/html", ".htm": "text/html", ".xhtml": "application/xhtml+xml",
+	".xml": "application/xml", ".rtf": "application/rtf", ".pdf": "application/pdf",
+}
+
 // nlpText reads one document.
 func nlpText(in io.Reader, name, page string, out io.Writer) error {
-	text, err := io.ReadAll(in)
+	data, err := io.ReadAll(in)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", name, err)
+	}
+	var d attachment.Decoder
+	text, err := d.Text(contentTypes[strings.ToLower(filepath.Ext(name))], data)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", name, err)
 	}

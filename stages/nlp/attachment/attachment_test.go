@@ -103,6 +103,7 @@ func TestText(t *testing.T) {
 		{"no type, XML", "", "<?xml version='1.0'?><a><b>x</b><c>y</c></a>", "x\ny"},
 		{"no type, RTF", "", "\ufeff\r\n{\\rtf1 a}", "a"},
 		{"no type, UTF-16", "", note16L, "Åsa hat"},
+		{"no type, text with a control character", "", "\x1b[1mfever", "\x1b[1mfever"},
 		{"octet-stream, text", "application/octet-stream", note, note},
 
 		{"HTML, charset of the type", "text/html; charset=iso-8859-1", "<meta charset=utf-8>\xc5sa", "Åsa"},
@@ -140,7 +141,7 @@ func TestUnreadable(t *testing.T) {
 	for _, c := range []struct{ name, contentType, data, want string }{
 		{"an image", "image/png", "\x89PNG", "content type image/png is not read"},
 		{"no type, an image", "", "\x89PNG\r\n\x1a\n", "content type image/png is not read"},
-		{"octet-stream, anything", "application/octet-stream", "\x01\x02\x00\x04", "the data is of no content type that is read"},
+		{"octet-stream, anything", "application/octet-stream", "\x01\x02\x00\x84", "the data is of no content type that is read"},
 		{"a type in many bytes", "x/" + strings.Repeat("y", 500), "a", "content type x/" + strings.Repeat("y", 58) + "... is not read"},
 		{"a type that does not print", "audio/\x1b[1mé", "a", "content type audio/?[1m? is not read"},
 		{"no type at all", "note", "a", "content type note is not read"},

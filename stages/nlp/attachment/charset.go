@@ -141,8 +141,9 @@ func utf16Order(data []byte) byteOrder {
 			continue
 		}
 		zeros[i&1]++
-		if half := data[i^1]; half < ' ' && (half < '\t' || half > '\r') {
-			return noUTF16 // a control character, or two zeros
+		half := data[i^1]
+		if half < ' ' && (half < '\t' || half > '\r') || half > '~' && half < 0xa0 {
+			return noUTF16 // a control character
 		}
 	}
 	switch enough := max(1, len(data)/4); {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/http"
 	"strings"
+	"unicode/utf8"
 )
 
 // A Decoder turns the data of attachments into text. It belongs to one
@@ -143,10 +144,13 @@ func sniff(data []byte) string {
 		return "text/plain"
 	}
 	kind, _ := split(http.DetectContentType(data)) // WHATWG MIME Sniffing, of the first 512 bytes
-	if kind == "application/octet-stream" {
-		return ""
+	if kind != "application/octet-stream" {
+		return kind
 	}
-	return kind
+	if bytes.IndexByte(data, 0) < 0 && utf8.Valid(data) {
+		return "text/plain" // with a control character that is usual elsewhere
+	}
+	return ""
 }
 
 func isRTF(data []byte) bool { return bytes.HasPrefix(head(data), []byte(`{\rtf`)) }
