@@ -1,17 +1,27 @@
 package nlp
 
 import (
+	"fmt"
 	"sync"
 
 	"github.com/fhirlake/fhirlake/stages/nlp/lexicon"
 	"github.com/fhirlake/fhirlake/stages/nlp/terminology"
 )
 
+// coreRules is the number of the rules of coreTerms. It goes up when they give other terms
+// of the same lexicon.
+const coreRules = 1
+
+// CoreVersion names the terms that [CoreTerms] gives, without making them.
+func CoreVersion() string { return fmt.Sprintf("%s-%d", lexicon.Version(), coreRules) }
+
 // CoreTerms are the terms of the lexicon that is part of the binary.
-func CoreTerms() []terminology.Term {
+func CoreTerms() []terminology.Term { return coreTerms(lexicon.Terms(), lexicon.Abbreviations()) }
+
+func coreTerms(all []lexicon.Term, abbreviations []lexicon.Abbreviation) []terminology.Term {
 	needsMore := map[string]bool{}
 	longs := map[string][]string{}
-	for _, a := range lexicon.Abbreviations() {
+	for _, a := range abbreviations {
 		if a.Ambiguous {
 			needsMore[a.Short] = true
 		} else {
@@ -19,7 +29,7 @@ func CoreTerms() []terminology.Term {
 		}
 	}
 	var out []terminology.Term
-	for _, t := range lexicon.Terms() {
+	for _, t := range all {
 		m := coreTerm(t)
 		for i, name := range append([]string{t.Preferred}, t.Synonyms...) {
 			m.Text, m.Rank = name, min(uint8(i), 1)

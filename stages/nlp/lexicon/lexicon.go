@@ -6,7 +6,9 @@ package lexicon
 
 import (
 	"bufio"
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"slices"
@@ -121,6 +123,21 @@ func Terms() []Term { return must(terms()) }
 // ("by mouth"). A short form that is ambiguous here is so in a term's
 // Abbreviations too.
 func Abbreviations() []Abbreviation { return must(abbreviations()) }
+
+// Version names the content of the files: it changes with any of them.
+var Version = sync.OnceValue(func() string {
+	h := sha256.New()
+	names := []string{"abbreviations.tsv"}
+	for _, t := range tables {
+		names = append(names, t.name)
+	}
+	for _, name := range names {
+		text, err := files.ReadFile(name)
+		fmt.Fprintf(h, "%s %d\n", name, len(text))
+		h.Write(must(text, err))
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+})
 
 func must[T any](v T, err error) T {
 	if err != nil {

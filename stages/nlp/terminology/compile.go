@@ -2,9 +2,14 @@ package terminology
 
 import (
 	"cmp"
+	"crypto/sha256"
 	_ "embed"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/fhirlake/fhirlake/stages/nlp/phrase"
 	"github.com/fhirlake/fhirlake/stages/nlp/token"
@@ -61,33 +66,63 @@ func Everyday(hash uint64) bool { return everyday[hash] }
 
 // An entry is gathered from all terms with the same words.
 type entry struct {
-	first int // the term that gives category, type and kind
+	info  uint32 // category, type and kind, of the first term
 	exact bool
 	refs  []uint32
 }
 
-// Compile makes an index of terms. Where several have the same words, the first
-// one gives category and type, and all of the same category their concepts.
-// Equal terms in the same order give the same index.
+// rules is the number of the rules by which terms become an index, those of package
+// token included. It goes up when equal terms give another index.
+const rules = 1
+
+// CompilerVersion names how terms become an index: of one version, equal terms give
+// equal indexes.
+var CompilerVersion = sync.OnceValue(func() string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%q %d %q %q", magic, rules, everydayText, aliasText)
+	return hex.EncodeToString(h.Sum(nil)[:8])
+})
+
+// Compile makes an index of terms, as a [Compiler] does.
 func Compile(terms []Term) *Index {
-	c := compiler{
-		byWords:  make(map[string]uint32, len(terms)),
-		concepts: make(map[conceptKey]uint32, len(terms)/2),
-	}
+	c := NewCompiler()
 	for i := range terms {
-		c.add(terms, i)
+		c.Add(&terms[i])
 	}
+	return c.Index()
+}
+
+// A Compiler makes an index of the terms that are added to it. Where several have the
+// same words, the first one gives category and type, and all of the same category their
+// concepts. Equal terms in the same order give the same index. It is used by one goroutine.
+type Compiler struct {
+	byWords  map[string]uint32 // number of an entry, from 0, by its words
+	entries  []entry
+	words    []uint64
+	spans    []int
+	concepts map[conceptKey]uint32
+	list     []concept
+	tokens   []token.Token
+	text     []byte
+	key      []byte
+}
+
+// NewCompiler makes a compiler without terms.
+func NewCompiler() *Compiler {
+	return &Compiler{byWords: map[string]uint32{}, concepts: map[conceptKey]uint32{}, spans: []int{0}}
+}
+
+// Index is the index of all terms that were added. The compiler is not used after it.
+func (c *Compiler) Index() *Index {
 	x := &Index{}
 	phrases := make([]phrase.Phrase, len(c.entries))
 	for i := range c.entries {
 		e := &c.entries[i]
 		phrases[i] = phrase.Phrase{Words: c.words[c.spans[i]:c.spans[i+1]], Value: uint32(i) + 1}
-		t := &terms[e.first]
-		flags := uint32(0)
 		if e.exact {
-			flags = flagExact
+			e.info |= flagExact << 24
 		}
-		x.info = append(x.info, uint32(t.Category)|uint32(t.Type)<<8|uint32(t.Kind)<<16|flags<<24)
+		x.info = append(x.info, e.info)
 		x.refFirst = append(x.refFirst, uint32(len(x.refs)))
 		x.refs = append(x.refs, c.best(e.refs)...)
 	}
@@ -116,23 +151,8 @@ type concept struct {
 	own         bool // the description is the system's own
 }
 
-type compiler struct {
-	byWords  map[string]uint32 // number of an entry, from 0, by its words
-	entries  []entry
-	words    []uint64
-	spans    []int
-	concepts map[conceptKey]uint32
-	list     []concept
-	tokens   []token.Token
-	text     []byte
-	key      []byte
-}
-
-func (c *compiler) add(terms []Term, i int) {
-	t := &terms[i]
-	if len(c.spans) == 0 {
-		c.spans = append(c.spans, 0)
-	}
+// Add takes one more term, of which it keeps nothing but strings.
+func (c *Compiler) Add(t *Term) {
 	c.text = append(c.text[:0], t.Text...)
 	c.tokens = token.Append(c.tokens[:0], c.text)
 	at := len(c.words)
@@ -149,20 +169,21 @@ func (c *compiler) add(terms []Term, i int) {
 	}
 	c.key = c.key[:0]
 	for _, w := range words {
-		c.key = append(c.key, byte(w), byte(w>>8), byte(w>>16), byte(w>>24), byte(w>>32), byte(w>>40), byte(w>>48), byte(w>>56))
+		c.key = binary.LittleEndian.AppendUint64(c.key, w)
 	}
 	n, known := c.byWords[string(c.key)]
 	if known {
 		c.words = c.words[:at]
 		e := &c.entries[n]
 		e.exact = e.exact && exact(t, c.tokens)
-		if terms[e.first].Category != t.Category {
+		if Category(e.info) != t.Category {
 			return
 		}
 	} else {
 		n = uint32(len(c.entries))
 		c.byWords[string(c.key)] = n
-		c.entries = append(c.entries, entry{first: i, exact: exact(t, c.tokens)})
+		info := uint32(t.Category) | uint32(t.Type)<<8 | uint32(t.Kind)<<16
+		c.entries = append(c.entries, entry{info: info, exact: exact(t, c.tokens)})
 		c.spans = append(c.spans, len(c.words))
 	}
 	if t.Code != "" {
@@ -208,7 +229,7 @@ func capitals(s string) int {
 	return n
 }
 
-func (c *compiler) concept(t *Term) uint32 {
+func (c *Compiler) concept(t *Term) uint32 {
 	k := conceptKey{t.System, t.Code}
 	n, ok := c.concepts[k]
 	if !ok {
@@ -223,7 +244,7 @@ func (c *compiler) concept(t *Term) uint32 {
 }
 
 // best orders the concepts of an entry and keeps the best of each system.
-func (c *compiler) best(refs []uint32) []uint32 {
+func (c *Compiler) best(refs []uint32) []uint32 {
 	slices.SortStableFunc(refs, func(a, b uint32) int {
 		x, y := &c.list[a&0xFFFFFF], &c.list[b&0xFFFFFF]
 		return cmp.Or(

@@ -1,7 +1,7 @@
 // Package release reads official releases of terminologies, each in its own
 // format, as terms. It decides which of a release's texts are worth finding in a
-// note; compiling and looking up are up to package terminology. [Formats] lists
-// what it reads.
+// note; compiling and looking up are up to package terminology. Read [Find] and
+// [Release] first.
 package release
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/fhirlake/fhirlake/stages/nlp/terminology"
 )
 
-// A Format is a way that a release is written.
+// A Format is a way that a release of one file is written.
 type Format struct {
 	Name string
 	// Sniff tells by the first bytes of a file whether it may be of the format.
@@ -22,7 +22,7 @@ type Format struct {
 	Read func(r io.Reader, emit func(terminology.Term)) error
 }
 
-// Formats are all formats, the more telling ones first.
+// Formats are all formats of one file, the more telling ones first.
 func Formats() []Format {
 	return []Format{
 		{"icd10cm-tabular", contains("<ICD10CM.tabular"), ReadTabular},
@@ -48,8 +48,12 @@ func Read(r io.Reader, emit func(terminology.Term)) (string, error) {
 			return f.Name, f.Read(b, emit)
 		}
 	}
-	return "", fmt.Errorf("unknown format; expected ICD-10-CM order, tabular or index files, OBO, or a TSV with a header")
+	return "", fmt.Errorf("unknown format; %s", expected)
 }
+
+// expected is what an error says is known here.
+const expected = "expected ICD-10-CM order, tabular or index files, RXNCONSO.RRF, MRCONSO.RRF with MRSTY.RRF, the snapshot files of " +
+	"SNOMED CT, Loinc.csv, OBO, or a TSV whose header has a column named term"
 
 func contains(mark string) func([]byte) bool {
 	return func(head []byte) bool { return bytes.Contains(head, []byte(mark)) }

@@ -4,14 +4,17 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/fhirlake/fhirlake/stages/nlp/terminology"
 )
 
+// isTSV tells a table with a column of terms.
 func isTSV(head []byte) bool {
 	line, _, _ := bytes.Cut(head, []byte("\n"))
-	return bytes.Contains(line, []byte("\t")) && bytes.Contains(line, []byte("term"))
+	columns := strings.Split(strings.ToLower(string(line)), "\t")
+	return len(columns) > 1 && slices.ContainsFunc(columns, func(c string) bool { return strings.TrimSpace(c) == "term" })
 }
 
 // ReadTSV reads a table of one's own. Its first line names the columns: term is
