@@ -29,8 +29,13 @@ type Write struct {
 	// conditions and before Stamp: a patch computes the new resource from the current
 	// version here, and sets the other fields of its Write. current is nil when there
 	// never was one; of a deletion it has no JSON. It is valid during the call. An
-	// error ends the commit and is what Commit returns.
+	// error ends the commit and is what Commit returns. It may be called more than once.
 	Prepare func(current *Resource) error
+	// Follow, when not nil, gives writes that go with this one, in the same commit: those of
+	// what is derived from the resource. It is called as Prepare is, after it, when the write makes a
+	// version. What follows has no conditions, no Prepare and no Follow, and no
+	// outcome; a write of a resource that the commit has a write of already is left out.
+	Follow func(current *Resource) ([]Write, error)
 
 	IfMatch     uint32 // versionId that must be the current one; 0: any
 	IfNoneMatch bool   // the id must never have existed
@@ -109,30 +114,82 @@ func (l *Lake) Commit(ctx context.Context, writes []Write) ([]Outcome, error) {
 	}
 	l.publishing.RLock()
 	defer l.publishing.RUnlock()
-	defer l.unlock(l.lock(writes))
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	c := commit{outcomes: make([]Outcome, len(writes))}
-	for i := range writes {
-		if err := l.decide(&c, i, &writes[i]); err != nil {
+	var follow []Write
+	for {
+		c := commit{outcomes: make([]Outcome, len(writes))}
+		more, err := l.attempt(ctx, &c, writes, follow)
+		switch {
+		case err != nil:
 			return nil, err
+		case more == nil:
+			return c.outcomes[:len(writes)], nil
 		}
+		// The locks of what follows were not held, and locks are taken in order only. It is asked for once more
+		// with them: another set of writes follows when the resource was changed in between, so somebody gets on.
+		follow = more
 	}
-	if len(c.entries) == 0 {
-		return c.outcomes, nil
-	}
-	if err := l.write(&c, writes); err != nil {
-		return nil, err
-	}
-	return c.outcomes, nil
 }
 
 // commit is a Commit on its way.
 type commit struct {
 	outcomes []Outcome
+	follow   []Write       // what follows the writes
 	entries  []delta.Entry // what is to be written
-	index    []int         // of the write that each of them is
+	index    []int         // of the write that each of them is, those that follow after the others
+}
+
+// attempt does the writes and what follows them, if that is among expected; if not it does
+// nothing and says what follows.
+func (l *Lake) attempt(ctx context.Context, c *commit, writes, expected []Write) (more []Write, err error) {
+	held := l.lock(writes, expected)
+	defer l.unlock(held)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	for i := range writes {
+		if err := l.decide(c, i, &writes[i]); err != nil {
+			return nil, err
+		}
+	}
+	if len(c.follow) > 0 {
+		if c.follow = without(c.follow, writes); !covers(held, c.follow) {
+			return c.follow, nil
+		}
+		if err := checkDistinct(c.follow); err != nil {
+			return nil, err
+		}
+		first := len(writes)
+		writes = slices.Concat(writes, c.follow) // a Prepare has what it knows of the array of the caller
+		c.outcomes = append(c.outcomes, make([]Outcome, len(c.follow))...)
+		for i := first; i < len(writes); i++ {
+			if err := l.decide(c, i, &writes[i]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if len(c.entries) == 0 {
+		return nil, nil
+	}
+	return nil, l.write(c, writes)
+}
+
+// without gives the writes of follow that are of other resources than writes are.
+func without(follow, writes []Write) []Write {
+	keys := make(map[[2]uint64]bool, len(writes))
+	for i := range writes {
+		keys[writes[i].Key] = true
+	}
+	return slices.DeleteFunc(follow, func(w Write) bool { return keys[w.Key] })
+}
+
+// covers tells whether the locks of all writes are held.
+func covers(held []uint16, writes []Write) bool {
+	for i := range writes {
+		if _, ok := slices.BinarySearch(held, stripeOf(&writes[i])); !ok {
+			return false
+		}
+	}
+	return true
 }
 
 // write gives the entries their time and texts, and makes them durable.
@@ -202,10 +259,12 @@ func checkDistinct(writes []Write) error {
 
 // lock takes the locks of all keys of the writes, in order: no two commits wait for
 // each other.
-func (l *Lake) lock(writes []Write) []uint16 {
-	held := make([]uint16, 0, len(writes))
-	for i := range writes {
-		held = append(held, uint16(writes[i].Key[0]%stripes))
+func (l *Lake) lock(writes, follow []Write) []uint16 {
+	held := make([]uint16, 0, len(writes)+len(follow))
+	for _, list := range [2][]Write{writes, follow} {
+		for i := range list {
+			held = append(held, stripeOf(&list[i]))
+		}
 	}
 	slices.Sort(held)
 	held = slices.Compact(held)
@@ -214,6 +273,8 @@ func (l *Lake) lock(writes []Write) []uint16 {
 	}
 	return held
 }
+
+func stripeOf(w *Write) uint16 { return uint16(w.Key[0] % stripes) }
 
 func (l *Lake) unlock(held []uint16) {
 	for _, i := range held {
@@ -240,12 +301,12 @@ func (l *Lake) decide(c *commit, i int, w *Write) error {
 	case w.MustExist && (!found || deleted):
 		return refuse(Missing)
 	}
+	seen := &current
+	if !found {
+		seen = nil
+	}
 	if w.Prepare != nil {
-		r := &current
-		if !found {
-			r = nil
-		}
-		if err := w.Prepare(r); err != nil {
+		if err := w.Prepare(seen); err != nil {
 			return err
 		}
 	}
@@ -255,6 +316,18 @@ func (l *Lake) decide(c *commit, i int, w *Write) error {
 		return nil
 	case w.Method != delta.Delete && w.Stamp == nil:
 		return fmt.Errorf("commit: write %d has no text", i)
+	}
+	if w.Follow != nil {
+		follow, err := w.Follow(seen)
+		if err != nil {
+			return err
+		}
+		for k := range follow {
+			if x := &follow[k]; x.Key == [2]uint64{} {
+				x.Key = l.Key(x.Type, x.ID)
+			}
+		}
+		c.follow = append(c.follow, follow...)
 	}
 	out.Version = delta.Version{
 		Type: w.Type, ID: w.ID, Number: current.Number + 1, Content: w.Content, Key: w.Key, Method: w.Method,
@@ -292,7 +365,7 @@ func (l *Lake) current(w *Write) (r Resource, found bool, err error) {
 		return Resource{}, false, nil
 	}
 	r = Resource{Version: version(&s, w.Type, w.ID)}
-	if w.Prepare != nil && !s.Deleted {
+	if (w.Prepare != nil || w.Follow != nil) && !s.Deleted {
 		err = l.load(v, &r, s.Address, nil)
 	}
 	return r, true, err
