@@ -36,7 +36,7 @@ func newDatastoreCommand(g *globals) *cobra.Command {
 					if g.json {
 						return g.showDatastore(c.OutOrStdout(), &d.Properties)
 					}
-					return errors.Join(g.showDatastore(c.OutOrStdout(), &d.Properties), showRetention(c.OutOrStdout(), d.Retention))
+					return errors.Join(g.showDatastore(c.OutOrStdout(), &d.Properties), showSettings(c.OutOrStdout(), d))
 				})
 			},
 		},
@@ -102,6 +102,9 @@ func newDatastoreCreateCommand(g *globals) *cobra.Command {
 			if p.Name = args[0]; p.Name == "" {
 				return usageError("the NAME is empty; see `%s --help`", c.CommandPath())
 			}
+			if err := p.check(); err != nil {
+				return err
+			}
 			d, err := createDatastoreWork.run(c, g, nil, p)
 			if err != nil {
 				return err
@@ -116,24 +119,31 @@ func newDatastoreCreateCommand(g *globals) *cobra.Command {
 func newDatastoreConfigureCommand(g *globals) *cobra.Command {
 	var p datastoreParams
 	c := &cobra.Command{
-		Use: "configure NAME-OR-ID", Short: "Say which old versions a data store keeps",
+		Use: "configure NAME-OR-ID", Short: "Say which old versions a data store keeps, and whether it reads notes",
 		Long: `Configure sets which old versions of resources a data store keeps. Those that it no
-longer keeps go with the next compactions. The current version always stays. A flag that is not given changes nothing.`,
+longer keeps go with the next compactions. The current version always stays. It also
+sets whether clinical notes are read when they are stored. A flag that is not given changes nothing.`,
 		Example: "  fhirlake datastore configure default --keep-versions 10 --keep-days 365\n  fhirlake datastore configure default --keep-versions 0",
 		Args:    exactly(1, "a NAME-OR-ID"),
 		RunE: func(c *cobra.Command, args []string) error {
 			p.Name, p.SetVersions, p.SetDays = args[0], c.Flags().Changed("keep-versions"), c.Flags().Changed("keep-days")
-			if !p.SetVersions && !p.SetDays {
-				return usageError("there is nothing to change; give --keep-versions or --keep-days")
+			if !p.SetVersions && !p.SetDays && p.NLP == "" && p.Reports == "" {
+				return usageError("there is nothing to change; give --keep-versions, --keep-days, --nlp or --nlp-reports")
 			}
-			r, err := configureDatastoreWork.run(c, g, nil, p)
+			if err := p.check(); err != nil {
+				return err
+			}
+			d, err := configureDatastoreWork.run(c, g, nil, p)
 			switch {
 			case err != nil:
 				return err
 			case g.json:
-				return printJSON(c.OutOrStdout(), r)
+				return printJSON(c.OutOrStdout(), struct {
+					catalog.Retention
+					NLP catalog.NLP `json:"nlp"`
+				}{d.Retention, d.NLPSettings()})
 			}
-			return showRetention(c.OutOrStdout(), r)
+			return showSettings(c.OutOrStdout(), &d)
 		},
 	}
 	p.register(c)
@@ -144,14 +154,57 @@ longer keeps go with the next compactions. The current version always stays. A f
 type datastoreParams struct {
 	Name      string            `json:"name"`
 	Retention catalog.Retention `json:"retention"`
-	// Which of them are to be changed.
+	NLP       string            `json:"nlp,omitempty"` // on, off, or "" for as it is
+	Reports   string            `json:"nlpReports,omitempty"`
+	// Which of the retention are to be changed.
 	SetVersions bool `json:"setVersions"`
 	SetDays     bool `json:"setDays"`
+}
+
+// check refuses values that the flags do not have.
+func (p *datastoreParams) check() error {
+	for name, value := range map[string]string{"nlp": p.NLP, "nlp-reports": p.Reports} {
+		if value != "" && value != "on" && value != "off" {
+			return usageError("--%s %q is neither on nor off", name, value)
+		}
+	}
+	return nil
+}
+
+// setNLP puts what was given of NLP into the properties of a data store.
+func (p *datastoreParams) setNLP(to *catalog.Properties) error {
+	if p.NLP == "" && p.Reports == "" {
+		return nil
+	}
+	return to.SetNLP(func(n *catalog.NLP) {
+		if p.NLP != "" {
+			n.Status = catalog.SwitchOf(p.NLP == "on")
+		}
+		if p.Reports != "" {
+			n.DiagnosticReports = catalog.SwitchOf(p.Reports == "on")
+		}
+	})
 }
 
 func (p *datastoreParams) register(c *cobra.Command) {
 	c.Flags().IntVar(&p.Retention.Versions, "keep-versions", 0, "versions of a resource that are kept, the current one among them; 0: all")
 	c.Flags().IntVar(&p.Retention.Days, "keep-days", 0, "days for which a version is kept after it was replaced; 0: for ever")
+	c.Flags().StringVar(&p.NLP, "nlp", "", "on or off: read the clinical notes of what is stored (a new data store does)")
+	c.Flags().StringVar(&p.Reports, "nlp-reports", "", "on or off: read DiagnosticReport.presentedForm too (a new data store does not)")
+}
+
+// showSettings shows what configure sets.
+func showSettings(out io.Writer, d *catalog.DataStore) error {
+	n := d.NLPSettings()
+	text := "not read"
+	switch {
+	case n.Reads() && n.DiagnosticReports == catalog.Enabled:
+		text = "read, those of DiagnosticReports too"
+	case n.Reads():
+		text = "read"
+	}
+	_, err := fmt.Fprintf(out, "notes     %s\n", text)
+	return errors.Join(err, showRetention(out, d.Retention))
 }
 
 func showRetention(out io.Writer, r catalog.Retention) error {
@@ -169,12 +222,12 @@ func showRetention(out io.Writer, r catalog.Retention) error {
 }
 
 // configureDatastoreWork changes the settings of a data store.
-var configureDatastoreWork = work[datastoreParams, catalog.Retention]{
+var configureDatastoreWork = work[datastoreParams, catalog.DataStore]{
 	name: "datastore-configure",
-	do: func(_ context.Context, l *lake, _ *session, p datastoreParams) (catalog.Retention, error) {
+	do: func(_ context.Context, l *lake, _ *session, p datastoreParams) (catalog.DataStore, error) {
 		d, err := l.catalog.Find(p.Name)
 		if err != nil {
-			return catalog.Retention{}, err
+			return catalog.DataStore{}, err
 		}
 		d, err = l.catalog.UpdateDataStore(d.ID, func(d *catalog.DataStore) error {
 			if p.SetVersions {
@@ -183,12 +236,12 @@ var configureDatastoreWork = work[datastoreParams, catalog.Retention]{
 			if p.SetDays {
 				d.Retention.Days = p.Retention.Days
 			}
-			return nil
+			return p.setNLP(&d.Properties)
 		})
 		if err != nil {
-			return catalog.Retention{}, err
+			return catalog.DataStore{}, err
 		}
-		return d.Retention, nil
+		return catalog.DataStore{Properties: d.Properties, Retention: d.Retention}, nil
 	},
 }
 
@@ -196,7 +249,11 @@ var configureDatastoreWork = work[datastoreParams, catalog.Retention]{
 var createDatastoreWork = work[datastoreParams, catalog.Properties]{
 	name: "datastore-create",
 	do: func(_ context.Context, l *lake, _ *session, p datastoreParams) (catalog.Properties, error) {
-		d, err := l.catalog.CreateDataStore(catalog.Create{Properties: catalog.Properties{Name: p.Name}, Retention: p.Retention})
+		properties := catalog.Properties{Name: p.Name}
+		if err := p.setNLP(&properties); err != nil {
+			return catalog.Properties{}, err
+		}
+		d, err := l.catalog.CreateDataStore(catalog.Create{Properties: properties, Retention: p.Retention})
 		if err != nil {
 			return catalog.Properties{}, err
 		}

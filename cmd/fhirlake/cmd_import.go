@@ -15,6 +15,7 @@ import (
 
 	"github.com/fhirlake/fhirlake/pipeline"
 	"github.com/fhirlake/fhirlake/server/bulk"
+	"github.com/fhirlake/fhirlake/server/datastores"
 	"github.com/fhirlake/fhirlake/sinks/reject"
 	"github.com/fhirlake/fhirlake/sources/bulkdata"
 	"github.com/fhirlake/fhirlake/sources/ndjson"
@@ -37,30 +38,24 @@ func (f *importFlags) register(c *cobra.Command) {
 	f.memory = 512 << 20
 	fs := c.Flags()
 	fs.StringVar(&f.validation, "validation", validate.Strict.String(), "strict: against R4 and the profiles that resources claim; structure-only: against R4; minimal: as strict, but faulty resources are stored, their issues beside them")
-	fs.StringVar(&f.nlp, "nlp", "off", "read the clinical notes: off")
+	fs.StringVar(&f.nlp, "nlp", "", "on or off: read the clinical notes of DocumentReferences (default: what the data store says, which is on for a new one)")
 	fs.StringVar(&f.searchIndex, "search-index", "on", "on, or off: leave what is imported out of the search index until fhirlake reindex, unless all that the data store has is there already")
 	fs.IntVar(&f.workers, "workers", 0, "goroutines that parse and encode (0: one for each core)")
 	fs.Var(&f.memory, "memory", "memory that the process may use")
 	fs.StringVar(&f.report, "report", "", "folder for the report: what was taken and what was rejected, line by line")
 }
 
-// check refuses what this version cannot do, instead of ignoring it.
+// check refuses values that the flags do not have.
 func (f *importFlags) check() error {
 	var err error
 	if f.level, err = validate.ParseLevel(f.validation); err != nil {
 		return usageError("--validation: %w", err)
 	}
-	for _, o := range []struct {
-		name, value string
-		there       bool
-	}{{"nlp", f.nlp, false}, {"search-index", f.searchIndex, true}} {
-		switch {
-		case o.value == "off":
-		case o.value != "on":
-			return usageError("--%s %q is neither on nor off", o.name, o.value)
-		case !o.there:
-			return usageError("--%s on is not available in this version; use off", o.name)
-		}
+	if f.searchIndex != "on" && f.searchIndex != "off" {
+		return usageError("--search-index %q is neither on nor off", f.searchIndex)
+	}
+	if f.nlp != "" && f.nlp != "on" && f.nlp != "off" {
+		return usageError("--nlp %q is neither on nor off", f.nlp)
 	}
 	if f.workers < 0 {
 		return usageError("--workers %d is negative", f.workers)
@@ -99,6 +94,10 @@ resourceType, no valid id). What is wrong with the others is kept beside them:
 fhirlake sql "SELECT * FROM ValidationIssue". Warnings reject nothing at any level;
 they are counted, and fhirlake validate shows them.
 
+Clinical notes (the attachments of DocumentReferences) are read: what they speak of is
+shown in the resources, can be searched, and is the table nlp_entity in SQL. --nlp off
+leaves that to fhirlake reindex --nlp.
+
 What is imported can be searched when the import is done. --search-index off takes
 half the time and leaves the data store without searches until fhirlake reindex;
 it is not heeded where all of the data store is indexed, so that it stays so.`,
@@ -126,7 +125,7 @@ func runImport(c *cobra.Command, g *globals, f *importFlags, inputs []string) er
 	p := importParams{
 		Datastore: g.datastore, Inputs: inputs, Report: f.report,
 		Level: f.level, SearchIndex: f.searchIndex == "on", Workers: f.workers, Memory: int64(f.memory),
-		TokenFile: f.tokenFile,
+		TokenFile: f.tokenFile, NLP: datastores.Reading(f.nlp),
 	}
 	var stdin io.Reader
 	if slices.Contains(inputs, "-") {
@@ -164,7 +163,8 @@ type importParams struct {
 	Workers   int            `json:"workers"`
 	Memory    int64          `json:"memory"`
 
-	SearchIndex bool `json:"searchIndex,omitempty"`
+	SearchIndex bool               `json:"searchIndex,omitempty"`
+	NLP         datastores.Reading `json:"nlp,omitempty"`
 }
 
 // importDone is the result of the job and of the process that ran it.
@@ -209,7 +209,7 @@ var importWork = work[importParams, importDone]{
 		res, err := bulk.Import(ctx, bulk.ImportOptions{
 			Root: l.root, Catalog: l.catalog, Datastore: d, Lake: beside,
 			Inputs: p.Inputs, Stdin: s.stdin, Report: p.Report, Blobs: l.blobs, Web: others.objects,
-			Level: p.Level, SearchIndex: p.SearchIndex,
+			Level: p.Level, SearchIndex: p.SearchIndex, Notes: l.stores.Notes(d.ID, p.NLP),
 			Workers: p.Workers, Memory: p.Memory / 4, Monitor: monitor,
 		})
 		if err != nil {

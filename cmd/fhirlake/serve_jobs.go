@@ -15,6 +15,7 @@ import (
 	"github.com/fhirlake/fhirlake/server/datastores"
 	"github.com/fhirlake/fhirlake/server/events"
 	"github.com/fhirlake/fhirlake/server/jobs"
+	"github.com/fhirlake/fhirlake/stages/nlp/notes"
 	"github.com/fhirlake/fhirlake/store/blob"
 	"github.com/fhirlake/fhirlake/store/catalog"
 )
@@ -113,6 +114,7 @@ func (s *serving) startJobs(fhir *datastores.FHIR) (hook *events.Webhook, err er
 	s.lake.stores.SetJobsAtOnce(f.atOnce)
 	e := &jobs.Engine{
 		Root: s.lake.root, Catalog: s.lake.catalog, Lake: s.lake.stores.Lake, Blobs: s.lake.blobs,
+		Notes:   func(id string) *notes.Options { return s.lake.stores.Notes(id, datastores.ReadAsSet) },
 		Workers: cores, Memory: int64(s.flags.memory) / 4 / int64(f.atOnce), Observe: s.lake.meters.Import,
 	}
 	s.lake.jobs = jobs.New(jobs.Options{

@@ -127,7 +127,7 @@ func (c *corrector) rewrite(at *lake.Moment, b *snapshot.Builder, again, void []
 	}
 	figures, err := pipeline.Run(context.Background(), pipeline.Config{
 		Source:  src,
-		Stages:  slices.Concat(c.stages, []pipeline.Stage{identifier, log.Compress(), shred.New()}, searched.stages),
+		Stages:  slices.Concat(c.stages, []pipeline.Stage{identifier}, c.job.reading(), []pipeline.Stage{log.Compress(), shred.New()}, searched.stages),
 		Sinks:   sinks,
 		Lenient: c.job.lenient(),
 		Workers: c.job.Workers,

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/fhirlake/fhirlake/pipeline"
@@ -22,6 +23,7 @@ import (
 	"github.com/fhirlake/fhirlake/sources/bundle"
 	"github.com/fhirlake/fhirlake/sources/ndjson"
 	"github.com/fhirlake/fhirlake/stages/identify"
+	"github.com/fhirlake/fhirlake/stages/nlp/notes"
 	"github.com/fhirlake/fhirlake/stages/parse"
 	"github.com/fhirlake/fhirlake/stages/shred"
 	"github.com/fhirlake/fhirlake/stages/validate"
@@ -68,6 +70,9 @@ type ImportOptions struct {
 	// profiles that the root knows. At Minimal those that fail are stored, with their
 	// issues beside them.
 	Level validate.Level
+
+	// Notes says how clinical notes are read; nil: they are not.
+	Notes *notes.Options
 
 	// SearchIndex puts what is stored into the search index. It is done in any case when
 	// all that the data store has is there already.
@@ -208,6 +213,14 @@ func (j *importJob) validator() (*validate.Stage, error) {
 // lenient tells whether faulty resources are stored.
 func (j *importJob) lenient() bool { return j.Level == validate.Minimal }
 
+// reading is the stage that reads notes, if they are read.
+func (j *importJob) reading() []pipeline.Stage {
+	if j.Notes == nil {
+		return nil
+	}
+	return []pipeline.Stage{notes.New(*j.Notes)}
+}
+
 func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult, error) {
 	closed := false
 	defer func() {
@@ -262,7 +275,7 @@ func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult
 	closed = true // Run closes it
 	figures, err := pipeline.Run(ctx, pipeline.Config{
 		Source:  src,
-		Stages:  append([]pipeline.Stage{parse.New(), validator, identifier, log.Compress(), shred.New()}, searched.stages...),
+		Stages:  slices.Concat([]pipeline.Stage{parse.New(), validator, identifier}, j.reading(), []pipeline.Stage{log.Compress(), shred.New()}, searched.stages),
 		Sinks:   sinks,
 		Lenient: j.lenient(),
 		Workers: j.Workers,

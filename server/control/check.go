@@ -149,9 +149,10 @@ func (c *checks) configurations(p *catalog.Properties) {
 	if c.known("AnalyticsConfiguration", p.Analytics, &status) {
 		c.oneOf("AnalyticsConfiguration.Status", status.Status, true, "ENABLED", "PAUSED", "DISABLED")
 	}
-	status.Status = ""
-	if c.known("NlpConfiguration", p.NLP, &status) {
-		c.oneOf("NlpConfiguration.Status", status.Status, true, "ENABLED", "DISABLED")
+	var nlp catalog.NLP
+	if c.known("NlpConfiguration", p.NLP, &nlp) {
+		c.oneOf("NlpConfiguration.Status", string(nlp.Status), true, "ENABLED", "DISABLED")
+		c.oneOf("NlpConfiguration.DiagnosticReports", string(nlp.DiagnosticReports), true, "ENABLED", "DISABLED")
 	}
 	var profile struct{ DefaultProfiles []string }
 	c.known("ProfileConfiguration", p.Profile, &profile)

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/fhirlake/fhirlake/stages/nlp/notes"
 	"github.com/fhirlake/fhirlake/store/catalog"
 	"github.com/fhirlake/fhirlake/store/lake"
 	"github.com/fhirlake/fhirlake/store/root"
@@ -29,6 +30,8 @@ type Set struct {
 	options lake.Options // Secret is each data store's own
 
 	turns turns
+
+	provider func() (notes.Provider, error) // of notes; nil: the engine over its own lexicon
 
 	mu     sync.RWMutex
 	open   map[string]*store // by id

@@ -131,7 +131,10 @@ func (f *FHIR) serve(id string, l *lake.Lake) (*rest.DataStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	store, err := rest.NewDataStore(rest.DataStoreOptions{Store: eraser{l, id, f.compact, index.parameters}, Search: index, Parameters: index.parameters, Secret: secret, Profiles: f.profiles})
+	store, err := rest.NewDataStore(rest.DataStoreOptions{
+		Store: eraser{l, id, f.compact, index.parameters}, Search: index, Parameters: index.parameters,
+		Secret: secret, Profiles: f.profiles, Notes: f.set.Notes(id, ReadAsSet),
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/fhirlake/fhirlake/pipeline"
 	"github.com/fhirlake/fhirlake/server/bulk"
 	"github.com/fhirlake/fhirlake/sinks/reject"
+	"github.com/fhirlake/fhirlake/stages/nlp/notes"
 	"github.com/fhirlake/fhirlake/stages/validate"
 	"github.com/fhirlake/fhirlake/store/blob"
 	"github.com/fhirlake/fhirlake/store/catalog"
@@ -24,6 +25,8 @@ type Engine struct {
 	Catalog *catalog.Catalog
 	Lake    func(datastore string) (*lake.Lake, error)
 	Blobs   *blob.Client
+	// Notes says how the notes of a data store are read; nil: they are not.
+	Notes   func(datastore string) *notes.Options
 	Workers int
 	Memory  int64 // bytes for what is in flight of one job
 	// Observe is told of a job's figures while it runs, until ended is called; nil: nobody is.
@@ -115,6 +118,9 @@ func (e *Engine) load(ctx context.Context, j *Job, o bulk.ImportOptions) error {
 		return err
 	}
 	o.Root, o.Catalog, o.Datastore, o.Job = e.Root, e.Catalog, d, j.Job
+	if e.Notes != nil {
+		o.Notes = e.Notes(d.ID)
+	}
 	o.SearchIndex, o.Workers, o.Memory = true, e.Workers, e.Memory
 	o.Monitor, o.Watch = &j.Progress.Monitor, j.Progress.Sink()
 	if o.Lake, err = e.Lake(d.ID); err != nil {

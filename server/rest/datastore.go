@@ -11,6 +11,7 @@ import (
 	"github.com/fhirlake/fhirlake/pipeline"
 	"github.com/fhirlake/fhirlake/server/parameters"
 	"github.com/fhirlake/fhirlake/stages/identify"
+	"github.com/fhirlake/fhirlake/stages/nlp/notes"
 	"github.com/fhirlake/fhirlake/stages/parse"
 	"github.com/fhirlake/fhirlake/stages/validate"
 	"github.com/fhirlake/fhirlake/store/lake"
@@ -57,7 +58,8 @@ type DataStoreOptions struct {
 	Search   Searcher          // nil: what needs it is answered with 501
 	// Parameters are those that a search may have; nil: those of R4.
 	Parameters Parameters
-	Always     []string // canonical URLs of profiles that every resource must keep to
+	Notes      *notes.Options // how clinical notes are read; nil: they are not
+	Always     []string       // canonical URLs of profiles that every resource must keep to
 }
 
 // DataStore is a data store as the interface serves it: the store, and the stages of a
@@ -109,8 +111,12 @@ func (d *DataStore) newWork(level validate.Level) (*work, error) {
 	if err != nil {
 		return nil, err
 	}
+	stages := []pipeline.Stage{parse.New(), validator, identifier}
+	if d.options.Notes != nil {
+		stages = append(stages, notes.New(*d.options.Notes))
+	}
 	w := &work{ds: d, pool: &d.writes[level]}
-	w.chain, err = pipeline.NewChain(parse.New(), validator, identifier)
+	w.chain, err = pipeline.NewChain(stages...)
 	return w, err
 }
 

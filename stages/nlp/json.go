@@ -37,19 +37,48 @@ func (d *Document) AppendJSON(dst []byte, mentions []string) []byte {
 			dst = append(dst, `,"beginOffset":null,"endOffset":null,"score":0,"traits":[],"attributes":[],"icd10cm":[],"rxnorm":[],"snomedct":[]}`...)
 			continue
 		}
-		dst = d.appendEntity(dst, &d.Entities[at])
+		dst = d.appendEntity(dst, &d.Entities[at], layout{})
 	}
 	for i := range d.Entities {
 		if d.Entities[i].Mention() < 0 {
 			comma()
-			dst = d.appendEntity(dst, &d.Entities[i])
+			dst = d.appendEntity(dst, &d.Entities[i], layout{})
 		}
 	}
 	return append(dst, "]}"...)
 }
 
-func (d *Document) appendEntity(dst []byte, e *Entity) []byte {
-	dst = d.appendMention(dst, e.ByteBegin, e.ByteEnd, e.Begin, e.End, e.Category, e.Type, e.Score)
+// AppendEntities adds the entities of the document, separated by commas, in the form
+// that is kept beside resources: as AppendJSON, without members that are empty. Their
+// offsets count from shift, which is that of the text in a longer one.
+func (d *Document) AppendEntities(dst []byte, shift int) []byte {
+	for i := range d.Entities {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = d.appendEntity(dst, &d.Entities[i], layout{compact: true, shift: shift})
+	}
+	return dst
+}
+
+// layout is how entities are written.
+type layout struct {
+	compact bool // lists that are empty are left out
+	shift   int  // of offsets
+}
+
+func (d *Document) appendEntity(dst []byte, e *Entity, l layout) []byte {
+	dst = d.appendMention(dst, e.ByteBegin, e.ByteEnd, e.Begin+l.shift, e.End+l.shift, e.Category, e.Type, e.Score)
+	dst = d.appendTraits(dst, e, l)
+	dst = d.appendAttributes(dst, e, l)
+	dst = d.appendConcepts(dst, `,"icd10cm":[`, e, terminology.ICD10CM, l)
+	dst = d.appendConcepts(dst, `,"rxnorm":[`, e, terminology.RxNorm, l)
+	dst = d.appendConcepts(dst, `,"snomedct":[`, e, terminology.SNOMEDCT, l)
+	return append(dst, '}')
+}
+
+func (d *Document) appendTraits(dst []byte, e *Entity, l layout) []byte {
+	start := len(dst)
 	dst = append(dst, `,"traits":[`...)
 	first := true
 	for _, t := range traitNames {
@@ -65,28 +94,36 @@ func (d *Document) appendEntity(dst []byte, e *Entity) []byte {
 		dst = append(dst, `","score":`...)
 		dst = append(appendScore(dst, t.score), '}')
 	}
-	dst = append(dst, `],"attributes":[`...)
-	for i, a := range d.AttributesOf(e) {
+	if first && l.compact {
+		return dst[:start]
+	}
+	return append(dst, ']')
+}
+
+func (d *Document) appendAttributes(dst []byte, e *Entity, l layout) []byte {
+	attributes := d.AttributesOf(e)
+	if len(attributes) == 0 && l.compact {
+		return dst
+	}
+	dst = append(dst, `,"attributes":[`...)
+	for i := range attributes {
+		a := &attributes[i]
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = d.appendMention(dst, a.ByteBegin, a.ByteEnd, a.Begin, a.End, a.Category, a.Type, a.Score)
+		dst = d.appendMention(dst, a.ByteBegin, a.ByteEnd, a.Begin+l.shift, a.End+l.shift, a.Category, a.Type, a.Score)
 		dst = append(dst, `,"relationshipScore":`...)
 		dst = appendScore(dst, a.RelationshipScore)
 		dst = append(dst, `,"relationshipType":"`...)
 		dst = append(dst, a.Relationship...)
 		dst = append(dst, `"}`...)
 	}
-	dst = append(dst, ']')
-	dst = d.appendConcepts(dst, `,"icd10cm":[`, e, terminology.ICD10CM)
-	dst = d.appendConcepts(dst, `,"rxnorm":[`, e, terminology.RxNorm)
-	dst = d.appendConcepts(dst, `,"snomedct":[`, e, terminology.SNOMEDCT)
-	return append(dst, '}')
+	return append(dst, ']')
 }
 
 func (d *Document) appendMention(dst []byte, byteBegin, byteEnd, begin, end int, c terminology.Category, t terminology.Type, score float32) []byte {
 	dst = append(dst, `{"text":`...)
-	dst = fhir.AppendQuoted(dst, string(bytes.ToValidUTF8(d.Text[byteBegin:byteEnd], []byte("\uFFFD"))))
+	dst = fhir.AppendQuoted(dst, d.Text[byteBegin:byteEnd]) // each byte that is not UTF-8 is one code point
 	dst = append(dst, `,"beginOffset":`...)
 	dst = strconv.AppendInt(dst, int64(begin), 10)
 	dst = append(dst, `,"endOffset":`...)
@@ -99,7 +136,8 @@ func (d *Document) appendMention(dst []byte, byteBegin, byteEnd, begin, end int,
 	return appendScore(dst, score)
 }
 
-func (d *Document) appendConcepts(dst []byte, key string, e *Entity, system terminology.System) []byte {
+func (d *Document) appendConcepts(dst []byte, key string, e *Entity, system terminology.System, l layout) []byte {
+	start := len(dst)
 	dst = append(dst, key...)
 	first := true
 	d.Concepts(e, system, func(c terminology.Concept, score float32) {
@@ -108,12 +146,15 @@ func (d *Document) appendConcepts(dst []byte, key string, e *Entity, system term
 		}
 		first = false
 		dst = append(dst, `{"code":`...)
-		dst = fhir.AppendQuoted(dst, string(c.Code))
+		dst = fhir.AppendQuoted(dst, c.Code)
 		dst = append(dst, `,"description":`...)
-		dst = fhir.AppendQuoted(dst, string(c.Description))
+		dst = fhir.AppendQuoted(dst, c.Description)
 		dst = append(dst, `,"score":`...)
 		dst = append(appendScore(dst, score), '}')
 	})
+	if first && l.compact {
+		return dst[:start]
+	}
 	return append(dst, ']')
 }
 
