@@ -75,6 +75,9 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
+// Place is what the error is about, which its text begins with.
+func (e *Error) Place() string { return e.URL }
+
 // IsURL tells whether a text means another server, and no local path.
 func IsURL(s string) bool {
 	s = strings.ToLower(s)

@@ -225,7 +225,7 @@ func TestWhatGoesWrongIsNamed(t *testing.T) {
 			if err == nil {
 				_, err = load(t, e)
 			}
-			if err == nil || !strings.Contains(err.Error(), tc.want) {
+			if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Count(err.Error(), s.URL) > 1 {
 				t.Errorf("error: %v, want %s", err, tc.want)
 			}
 		})

@@ -76,7 +76,7 @@ func (st *stream) fault(err error) error {
 	name := st.file.Name
 	switch {
 	case st.raw.err != nil && errors.Is(err, st.raw.err):
-		return fmt.Errorf("%s: read at byte %d: %w", name, st.raw.n, err)
+		return readError(name, st.raw.n, err)
 	case errors.Is(err, io.ErrUnexpectedEOF) || err == io.EOF:
 		return fmt.Errorf("%s: the %s data ends too early, after byte %d of the file and line %d of the text: %w",
 			name, st.format, st.raw.n, st.lines(), io.ErrUnexpectedEOF)

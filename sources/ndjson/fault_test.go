@@ -17,6 +17,7 @@ import (
 	"github.com/fhirlake/fhirlake/pipeline"
 	"github.com/fhirlake/fhirlake/pipeline/pipetest"
 	"github.com/fhirlake/fhirlake/sources/ndjson"
+	"github.com/fhirlake/fhirlake/store/blob"
 )
 
 func TestIsASource(t *testing.T) {
@@ -60,6 +61,70 @@ func TestBrokenCompression(t *testing.T) {
 			}
 			if again := src.Next(context.Background(), new(pipeline.Batch)); !errors.Is(again, err) {
 				t.Errorf("Next again: %v", again)
+			}
+		})
+	}
+}
+
+// remote is an object elsewhere whose reads fail after some bytes.
+type remote struct {
+	name string
+	size int64
+	read int64 // bytes that can be read
+	err  error
+}
+
+func (r *remote) Name() string                                { return r.name }
+func (r *remote) Size() int64                                 { return r.size }
+func (r *remote) Open(context.Context) (ndjson.Handle, error) { return &remoteHandle{of: r}, nil }
+
+type remoteHandle struct {
+	of *remote
+	at int64
+}
+
+func (h *remoteHandle) Read(p []byte) (int, error) {
+	n, err := h.ReadAt(p, h.at)
+	h.at += int64(n)
+	return n, err
+}
+
+func (h *remoteHandle) ReadAt(p []byte, off int64) (n int, err error) {
+	for n = range p {
+		if off+int64(n) >= h.of.read {
+			return n, h.of.err
+		}
+		p[n] = "{}\n"[(off+int64(n))%3]
+	}
+	return len(p), nil
+}
+
+func (*remoteHandle) Close() error     { return nil }
+func (*remoteHandle) Unchanged() error { return nil }
+
+// An error of a read names the object once: itself, or by the source.
+func TestErrorsOfReadsNameTheObjectOnce(t *testing.T) {
+	denied := &blob.Error{URI: blob.URI{Bucket: "lake", Key: "in/a.ndjson"}, Found: "read: access is denied"}
+	plain := errors.New("no answer")
+	for _, tt := range []struct {
+		name string
+		o    remote
+		want string
+	}{
+		{"at the start", remote{name: "s3://lake/in/a.ndjson", size: 3000, err: denied}, "s3://lake/in/a.ndjson: read: access is denied"},
+		{"in the middle", remote{name: "a.ndjson", size: 3000, read: 1500, err: denied}, "s3://lake/in/a.ndjson: read: access is denied"},
+		{"when a big one is looked at", remote{name: "a.ndjson", size: 60_000, err: denied}, "s3://lake/in/a.ndjson: read: access is denied"},
+		{"in a range", remote{name: "a.ndjson", size: 60_000, read: 40_000, err: denied}, "s3://lake/in/a.ndjson: read: access is denied"},
+		{"of the system", remote{name: "a.ndjson", size: 3000, read: 1500, err: plain}, "a.ndjson: read at byte 1500: no answer"},
+		{"of the system, when looked at", remote{name: "a.ndjson", size: 60_000, err: plain}, "a.ndjson: read at byte 0: no answer"},
+		{"of the system, in a range", remote{name: "a.ndjson", size: 60_000, read: 40_000, err: plain}, "a.ndjson: read at byte 40000: no answer"},
+		{"changed", remote{name: "a.ndjson", size: 3000, err: &ndjson.ChangedError{Name: "a.ndjson", What: "removed"}}, "a.ndjson: the file changed while it was read: removed; start again when nothing writes to it"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			src := ndjson.New([]ndjson.Object{&tt.o}, ndjson.Options{BatchSize: 4096})
+			defer src.Close()
+			if _, err := readAll(t, src); err == nil || err.Error() != tt.want {
+				t.Errorf("error: %v, want %s", err, tt.want)
 			}
 		})
 	}

@@ -9,7 +9,7 @@ import (
 	"os"
 )
 
-// An Object is one input: a file, or later an object of a blob store. Its
+// An Object is one input: a file, or an object of a bucket or another server. Its
 // methods may be called from several goroutines.
 type Object interface {
 	Name() string // as messages and reports name it
@@ -20,8 +20,8 @@ type Object interface {
 // A Handle is an open [Object]. Either Read is used, by one goroutine, or
 // ReadAt, by many; never ReadAt when the size is not known. Unchanged is asked
 // when all has been read: it gives a [ChangedError] when the object is not what
-// was listed. Errors of Open and Unchanged name the object, those of reads need
-// not.
+// was listed. Errors of Open and Unchanged name the object; those of reads need
+// not, and one that does has a method Place() string, so that it is not named twice.
 type Handle interface {
 	io.Reader
 	io.ReaderAt
@@ -37,6 +37,18 @@ type ChangedError struct {
 
 func (e *ChangedError) Error() string {
 	return fmt.Sprintf("%s: the file changed while it was read: %s; start again when nothing writes to it", e.Name, e.What)
+}
+
+// Place is the object.
+func (e *ChangedError) Place() string { return e.Name }
+
+// readError says which object could not be read, and where in it.
+func readError(name string, at int64, err error) error {
+	var placed interface{ Place() string }
+	if errors.As(err, &placed) {
+		return err
+	}
+	return fmt.Errorf("%s: read at byte %d: %w", name, at, err)
 }
 
 // localFile is a regular file.

@@ -151,7 +151,7 @@ func readFull(u *unit, buf []byte, off int64) error {
 	case err == io.EOF:
 		return &ChangedError{Name: u.file.Name, What: fmt.Sprintf("it ends at byte %d and had %d bytes", off+int64(n), u.size)}
 	default:
-		return fmt.Errorf("%s: read at byte %d: %w", u.file.Name, off+int64(n), err)
+		return readError(u.file.Name, off+int64(n), err)
 	}
 }
 

@@ -168,7 +168,7 @@ func (s *Source) planRanges(ctx context.Context, in input) (handled, ok bool) {
 	size := in.Size()
 	plain, err := looksPlain(h, size, s.opt.BatchSize)
 	if err != nil {
-		return fail(h, fmt.Errorf("%s: %w", in.Name(), err))
+		return fail(h, readError(in.Name(), 0, err))
 	}
 	if !plain {
 		h.Close() // a reader opens it again: compressed, a document, or hard to tell

@@ -153,6 +153,9 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
+// Place is what the error is about, which its text begins with.
+func (e *Error) Place() string { return e.URI.String() }
+
 // fault makes an error of what the service said.
 func (c *Client) fault(u URI, doing string, err error) error {
 	if err == nil {
