@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -124,14 +125,18 @@ func (f *faulty) resources(files map[string]string) map[string]bool {
 
 func (f *faulty) set(choose func(r *http.Request) blobtest.Fault) { f.fault.Store(&choose) }
 
-// sometimes makes a fault of each third request.
-func sometimes(fault blobtest.Fault, meets func(r *http.Request) bool) func(r *http.Request) blobtest.Fault {
-	var n atomic.Int64
+// once makes a fault of each request when it is made for the first time: one after each
+// third would meet one request twice when several are made at a time.
+func once(fault blobtest.Fault, meets func(r *http.Request) bool) func(r *http.Request) blobtest.Fault {
+	var made sync.Map
 	return func(r *http.Request) blobtest.Fault {
-		if meets(r) && n.Add(1)%3 == 1 {
-			return fault
+		if !meets(r) {
+			return nil
 		}
-		return nil
+		if _, again := made.LoadOrStore(r.Method+r.URL.RequestURI()+r.Header.Get("Range"), true); again {
+			return nil
+		}
+		return fault
 	}
 }
 
@@ -148,13 +153,13 @@ func notCompleting(r *http.Request) bool { return r.Method != http.MethodPost } 
 
 // passing are faults that a job does not show.
 var passing = map[string]func(r *http.Request) blobtest.Fault{
-	"500":       sometimes(blobtest.Status(500, "InternalError"), anyRequest),
-	"503":       sometimes(blobtest.Status(503, "SlowDown"), anyRequest),
-	"dropped":   sometimes(blobtest.Drop, anyRequest),
-	"lost":      sometimes(blobtest.Lose, anyRequest),
-	"cut":       sometimes(blobtest.Cut(1000), contents),
-	"too short": sometimes(blobtest.Short(1000), contents),
-	"stalled":   sometimes(blobtest.Silent, notCompleting),
+	"500":       once(blobtest.Status(500, "InternalError"), anyRequest),
+	"503":       once(blobtest.Status(503, "SlowDown"), anyRequest),
+	"dropped":   once(blobtest.Drop, anyRequest),
+	"lost":      once(blobtest.Lose, anyRequest),
+	"cut":       once(blobtest.Cut(1000), contents),
+	"too short": once(blobtest.Short(1000), contents),
+	"stalled":   once(blobtest.Silent, notCompleting),
 }
 
 // lasting are faults that end a job, with what its Message says beside the place.
@@ -231,7 +236,7 @@ func TestFaultsOfS3InImports(t *testing.T) {
 			f.set(choose)
 			bad, behind := f.startImport(store, "s3://some-in/wrong", "s3://some-out/good"), f.startImport(store, "s3://some-in/good", "s3://some-out/good")
 			j := f.ended(store, bad)
-			if m := aws.ToString(j.Message); j.JobStatus != types.JobStatusFailed || !strings.Contains(m, place+": ") || !strings.Contains(m, tc.says) || strings.Contains(m, "\n") {
+			if m := aws.ToString(j.Message); j.JobStatus != types.JobStatusFailed || !strings.Contains(m, place+": ") || !strings.Contains(m, tc.says) || strings.Contains(m, "\n") || strings.Count(m, "s3://") > 1 {
 				t.Errorf("%s at %s: %s %q, want %s", name, place, j.JobStatus, m, tc.says)
 			}
 			if j := f.ended(store, behind); j.JobStatus != types.JobStatusCompleted || j.Message != nil {
@@ -341,7 +346,7 @@ func TestReportThatCannotBeWritten(t *testing.T) {
 		})
 		id := f.startImport(store, "s3://some-in/good", "s3://some-out/wrong")
 		j := f.ended(store, id)
-		if m := aws.ToString(j.Message); j.JobStatus != types.JobStatusCompleted || !strings.Contains(m, "s3://some-out/wrong/") || !strings.Contains(m, tc.says) || !strings.Contains(m, "jobs/"+id+"/report") {
+		if m := aws.ToString(j.Message); j.JobStatus != types.JobStatusCompleted || !strings.Contains(m, "s3://some-out/wrong/") || !strings.Contains(m, tc.says) || !strings.Contains(m, "jobs/"+id+"/report") || strings.Count(m, "s3://") > 1 {
 			t.Errorf("%s: %s %q", name, j.JobStatus, m)
 		}
 		if left := f.objects("wrong/" + store + "-FHIR_IMPORT-" + id); len(left) > 0 {

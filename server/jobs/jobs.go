@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -393,8 +394,9 @@ func (m *Manager) leave(record *catalog.Job) {
 	}
 }
 
-// short cuts a message to the length that clients know.
+// short makes a message one line, of the length that clients know.
 func short(message string) string {
+	message = strings.ReplaceAll(message, "\n", "; ")
 	if len(message) <= maxMessage {
 		return message
 	}

@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/fhirlake/fhirlake/pipeline/job"
 	"github.com/fhirlake/fhirlake/server/bulk"
 	"github.com/fhirlake/fhirlake/store/blob"
@@ -52,7 +54,7 @@ func (r *report) deliver(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return err
 	}
-	r.job.Message = fmt.Sprintf("the resources are imported, but the report could not be written to %s: %v; it is in the folder jobs/%s/report of the server's root", r.out.S3.URI, err, r.job.ID)
+	r.job.Message = fmt.Sprintf("the resources are imported, but the report could not be written: %v; it is in the folder jobs/%s/report of the server's root", err, r.job.ID)
 	return nil
 }
 
@@ -111,27 +113,35 @@ func copyAll(ctx context.Context, out blob.Output, dir string) error {
 	}
 	depth := func(name string) int { return strings.Count(name, "/") }
 	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(depth(b), depth(a)) })
+	g, copying := errgroup.WithContext(ctx)
+	g.SetLimit(copiesAtOnce)
 	for _, name := range names {
-		if err := ctx.Err(); err != nil {
-			return err
+		if copying.Err() != nil {
+			break
 		}
-		if err := copyFile(out, strings.TrimSuffix(name, ".part"), filepath.Join(dir, filepath.FromSlash(name))); err != nil {
-			return err
+		to, err := out.Create(strings.TrimSuffix(name, ".part"))
+		if err != nil {
+			return errors.Join(err, g.Wait())
 		}
+		g.Go(func() error { return copyFile(copying, to, filepath.Join(dir, filepath.FromSlash(name))) })
 	}
-	return nil
+	return cmp.Or(g.Wait(), ctx.Err())
 }
 
-func copyFile(out blob.Output, name, path string) error {
+// copiesAtOnce is how many files of a report are sent at a time: there are as many as the
+// import had inputs, and each small one waits for several answers of a service. A big one
+// takes the memory of a part of it.
+const copiesAtOnce = 8
+
+func copyFile(ctx context.Context, to blob.File, path string) error {
+	if err := ctx.Err(); err != nil {
+		return errors.Join(err, to.Abort())
+	}
 	from, err := os.Open(path)
 	if err != nil {
-		return err
+		return errors.Join(err, to.Abort())
 	}
 	defer from.Close()
-	to, err := out.Create(name)
-	if err != nil {
-		return err
-	}
 	if _, err := io.Copy(to, from); err != nil {
 		return errors.Join(err, to.Abort())
 	}

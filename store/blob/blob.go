@@ -11,9 +11,9 @@ import "io"
 type Output interface {
 	// Create makes a file, which must not be there yet. Nobody sees it before Publish.
 	Create(name string) (File, error)
-	// Publish lets all files be seen, which are closed: one after the other, in the order of
-	// Create, so that a file which says that all are there is created last. Of a local folder,
-	// what is in a folder in it is seen at once.
+	// Publish lets all files be seen, which are closed: first those in folders, in no order,
+	// then the others, one after the other, in the order of Create, so that a file which says
+	// that all are there is in no folder, and is created last.
 	Publish() error
 	// Discard removes what was created. After a Publish without an error it does nothing.
 	Discard() error

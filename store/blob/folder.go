@@ -15,10 +15,11 @@ import (
 // Folder is a local folder as an Output. Until Publish the files lie in a hidden folder in
 // it, whose name begins with ".fhirlake-".
 type Folder struct {
-	dir    string
-	staged string   // "" after Publish and Discard
-	made   bool     // the folder was not there
-	top    []string // what lies in staged itself, in the order of Create
+	dir     string
+	staged  string          // "" after Publish and Discard
+	made    bool            // the folder was not there
+	top     []string        // what lies in staged itself, in the order of Create
+	folders map[string]bool // those of top that are folders
 }
 
 var _ Output = (*Folder)(nil)
@@ -34,7 +35,7 @@ func (e *NotEmptyError) Error() string {
 // has left in it goes. The error is a [*NotEmptyError] when there is something else.
 func NewFolder(dir string) (*Folder, error) {
 	entries, err := os.ReadDir(dir)
-	f := &Folder{dir: dir, made: errors.Is(err, fs.ErrNotExist)}
+	f := &Folder{dir: dir, made: errors.Is(err, fs.ErrNotExist), folders: map[string]bool{}}
 	if err != nil && !f.made {
 		return nil, fmt.Errorf("open output: %w", err)
 	}
@@ -88,8 +89,9 @@ func (f *Folder) Create(name string) (File, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("create output: %w", err)
 	}
-	if first, _, _ := strings.Cut(name, "/"); !slices.Contains(f.top, first) {
+	if first, _, folder := strings.Cut(name, "/"); !slices.Contains(f.top, first) {
 		f.top = append(f.top, first)
+		f.folders[first] = folder
 	}
 	w, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
@@ -110,17 +112,20 @@ func (f *Folder) Publish() error {
 
 func (f *Folder) publish() error {
 	var fsys disk.OS
-	for _, name := range f.top {
-		from := filepath.Join(f.staged, name)
-		if st, err := os.Stat(from); err != nil {
-			return err
-		} else if st.IsDir() {
-			if err := fsys.SyncDir(from); err != nil {
+	for _, folders := range []bool{true, false} {
+		for _, name := range f.top {
+			from := filepath.Join(f.staged, name)
+			if f.folders[name] != folders {
+				continue
+			}
+			if folders {
+				if err := fsys.SyncDir(from); err != nil {
+					return err
+				}
+			}
+			if err := os.Rename(from, filepath.Join(f.dir, name)); err != nil {
 				return err
 			}
-		}
-		if err := os.Rename(from, filepath.Join(f.dir, name)); err != nil {
-			return err
 		}
 	}
 	if err := os.Remove(f.staged); err != nil {

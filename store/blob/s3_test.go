@@ -453,8 +453,8 @@ func expectNoUploads(t *testing.T, s *blobtest.Server) {
 	}
 }
 
-// TestPublishIsAllOrNothing checks that objects are seen in the order of Create, and none when
-// one of them cannot be.
+// TestPublishIsAllOrNothing checks that objects are seen in the order of Create, those in folders first, and
+// none when one of them cannot be.
 func TestPublishIsAllOrNothing(t *testing.T) {
 	s := blobtest.Serve(t, "lake")
 	var (
@@ -469,13 +469,13 @@ func TestPublishIsAllOrNothing(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		order = append(order, path.Base(r.URL.Path))
-		if refuse && len(order) == 3 {
+		if refuse && len(order) == 4 {
 			return blobtest.Status(403, "AccessDenied")
 		}
 		return nil
 	})
 	c := blob.New(blobtest.Options(p.URL))
-	names := []string{"z", "b", "Manifest", "a"}
+	names := []string{"z", "b", "Manifest", "a", "folder/c"}
 	publish := func() error {
 		out, err := c.Output(context.Background(), uri(t, "s3://lake/out"), blob.OutputOptions{})
 		if err != nil {
@@ -512,8 +512,139 @@ func TestPublishIsAllOrNothing(t *testing.T) {
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	if diff := cmp.Diff(names, order); diff != "" {
+	if diff := cmp.Diff([]string{"c", "z", "b", "Manifest", "a"}, order); diff != "" {
 		t.Errorf("order (-want +got):\n%s", diff)
+	}
+}
+
+// together counts the requests that are there at the same time, and holds each until several are.
+type together struct {
+	mu         sync.Mutex
+	now, most  int
+	all, until int
+	met        chan struct{} // closed when so many as until were there
+}
+
+func newTogether(until int) *together { return &together{until: until, met: make(chan struct{})} }
+
+// held holds the request, and gives the fault that hands it on.
+func (g *together) held(p *blobtest.Proxy, w http.ResponseWriter, r *http.Request) {
+	g.mu.Lock()
+	g.now, g.all = g.now+1, g.all+1
+	g.most = max(g.most, g.now)
+	if g.now == g.until {
+		close(g.met)
+		g.until = -1
+	}
+	g.mu.Unlock()
+	select {
+	case <-g.met:
+	case <-r.Context().Done():
+	}
+	p.Forward(w, r)
+	g.mu.Lock()
+	g.now--
+	g.mu.Unlock()
+}
+
+func (g *together) expect(t *testing.T, what string, all, limit int) {
+	t.Helper()
+	if g.all != all || g.most > limit {
+		t.Errorf("%s: %d requests, %d at a time; want %d, %d at most", what, g.all, g.most, all, limit)
+	}
+}
+
+// TestManySmallObjects checks that what is asked of a service for each object is asked for
+// several at a time, and for no more than that. One at a time, the held requests would fail.
+func TestManySmallObjects(t *testing.T) {
+	const n = 40
+	s := blobtest.Serve(t, "lake")
+	completes, aborts := newTogether(4), newTogether(4)
+	p := blobtest.NewProxy(t, s, func(r *http.Request) blobtest.Fault {
+		switch {
+		case !r.URL.Query().Has("uploadId"):
+		case r.Method == http.MethodPost && strings.Contains(r.URL.Path, "/part/"):
+			return completes.held
+		case r.Method == http.MethodDelete:
+			return aborts.held
+		}
+		return nil
+	})
+	c := blob.New(blobtest.Options(p.URL))
+	created := func(place string) blob.Output {
+		out, err := c.Output(context.Background(), uri(t, place), blob.OutputOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range n {
+			f, err := out.Create(fmt.Sprintf("part/%d", i))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := f.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return out
+	}
+	if err := created("s3://lake/published").Publish(); err != nil {
+		t.Fatal(err)
+	}
+	completes.expect(t, "published", n, 16)
+	if all := listed(t, c, "s3://lake/published"); len(all) != n {
+		t.Errorf("%d objects, want %d", len(all), n)
+	}
+	if err := created("s3://lake/discarded").Discard(); err != nil {
+		t.Fatal(err)
+	}
+	aborts.expect(t, "discarded", n, 16)
+	expectNoUploads(t, s)
+}
+
+// TestDiscardSaysThatSomethingIsLeft checks the words, which stand beside an error that names the place, and that
+// a service that does not answer is not asked for each object.
+func TestDiscardSaysThatSomethingIsLeft(t *testing.T) {
+	const n = 100
+	s := blobtest.Serve(t, "lake")
+	for name, tc := range map[string]struct {
+		fault blobtest.Fault
+		want  string
+		most  int64
+	}{
+		"denied": {blobtest.Status(403, "AccessDenied"), "some of what was sent may be left: take back: access is denied", n},
+		"silent": {blobtest.Silent, "some of what was sent may be left: take back: the service does not answer, or stops in the middle", 32},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var asked atomic.Int64
+			p := blobtest.NewProxy(t, s, func(r *http.Request) blobtest.Fault {
+				if r.Method == http.MethodDelete {
+					asked.Add(1)
+					return tc.fault
+				}
+				return nil
+			})
+			o := blobtest.Options(p.URL)
+			o.Stall = time.Second
+			out, err := blob.New(o).Output(context.Background(), uri(t, "s3://lake/"+name), blob.OutputOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range n {
+				f, err := out.Create(fmt.Sprint(i))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := f.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := out.Discard(); err == nil || err.Error() != tc.want {
+				t.Errorf("error: %v, want %s", err, tc.want)
+			}
+			if got := asked.Load(); got > tc.most {
+				t.Errorf("%d requests, want %d at most", got, tc.most)
+			}
+		})
 	}
 }
 

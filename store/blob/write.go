@@ -17,6 +17,7 @@ import (
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/encrypt"
+	"golang.org/x/sync/errgroup"
 )
 
 // OutputOptions say how objects are stored.
@@ -134,19 +135,16 @@ func (b *bucket) options() minio.PutObjectOptions {
 	}
 }
 
-// Create begins an object.
+// requestsAtOnce is how many requests without data are made at a time for the objects of an
+// output: of small ones there may be thousands, and each request waits for the service.
+const requestsAtOnce = 16
+
+// Create makes an object, of which the service is told when the first part is sent.
 func (b *bucket) Create(name string) (File, error) {
 	if !filepath.IsLocal(filepath.FromSlash(name)) {
 		return nil, fmt.Errorf("create %s: the name leads out of the place", name)
 	}
-	u := &upload{of: b, at: b.at.Below(name), parts: map[int]minio.CompletePart{}}
-	err := b.c.again(b.ctx, u.at, "write", b.c.o.Stall, func(ctx context.Context) (_ bool, err error) {
-		u.id, err = b.s3.NewMultipartUpload(ctx, u.at.Bucket, u.at.Key, b.options())
-		return false, err
-	})
-	if err != nil {
-		return nil, err
-	}
+	u := &upload{of: b, at: b.at.Below(name), folder: strings.Contains(name, "/"), parts: map[int]minio.CompletePart{}}
 	b.mu.Lock()
 	b.files = append(b.files, u)
 	b.mu.Unlock()
@@ -160,45 +158,122 @@ const completeTime = 2 * time.Minute
 func (b *bucket) Publish() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for len(b.files) > 0 {
-		u := b.files[0]
-		if err := b.c.again(b.ctx, u.at, "write", completeTime+b.c.o.Stall, u.complete); err != nil {
+	for _, folder := range []bool{true, false} {
+		atOnce := 1
+		if folder {
+			atOnce = requestsAtOnce
+		}
+		if err := b.complete(folder, atOnce); err != nil {
 			return err
 		}
-		b.files, b.shown = b.files[1:], append(b.shown, Object{URI: u.at})
 	}
 	b.shown = nil
 	return nil
+}
+
+// complete names those objects whole that are in a folder, or those that are in none. After
+// an error no other is begun, but those that were are waited for: they may be seen.
+func (b *bucket) complete(folder bool, atOnce int) error {
+	var (
+		g      errgroup.Group
+		mu     sync.Mutex
+		failed bool
+	)
+	g.SetLimit(atOnce)
+	for _, u := range b.files {
+		if u.folder != folder {
+			continue
+		}
+		g.Go(func() error {
+			mu.Lock()
+			stop := failed
+			mu.Unlock()
+			if stop {
+				return nil
+			}
+			err := b.c.again(b.ctx, u.at, "write", completeTime+b.c.o.Stall, u.complete)
+			mu.Lock()
+			defer mu.Unlock()
+			if failed = failed || err != nil; err == nil {
+				u.done = true
+				b.shown = append(b.shown, Object{URI: u.at})
+			}
+			return err
+		})
+	}
+	err := g.Wait()
+	b.files = slices.DeleteFunc(b.files, func(u *upload) bool { return u.done })
+	return err
 }
 
 // Discard takes back what was sent. It works after the end of ctx too.
 func (b *bucket) Discard() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(b.ctx), b.c.o.Stall)
+	all := context.WithoutCancel(b.ctx)
+	ctx, cancel := context.WithTimeout(all, b.c.o.Stall)
 	defer cancel()
 	slices.Reverse(b.shown)
-	errs := []error{b.c.remove(ctx, b.s3, b.at, b.shown)}
-	b.shown = nil
+	err := b.c.remove(ctx, b.s3, b.at, b.shown)
+	err = cmp.Or(err, b.takeBack(all))
+	b.shown, b.files = nil, nil
+	if err != nil {
+		return &leftError{err}
+	}
+	return nil
+}
+
+// leftError says that Discard could not. It stands beside the error that was the reason for
+// it, which names the place.
+type leftError struct{ err error }
+
+func (e *leftError) Error() string {
+	found := e.err.Error()
+	var known *Error
+	if errors.As(e.err, &known) {
+		found = known.Found
+	}
+	return "some of what was sent may be left: " + found
+}
+
+func (e *leftError) Unwrap() error { return e.err }
+
+// takeBack removes the parts of all uploads. When one request stalls, it does not wait for
+// the others.
+func (b *bucket) takeBack(ctx context.Context) error {
+	ctx, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	var g errgroup.Group
+	g.SetLimit(requestsAtOnce)
 	for _, u := range b.files {
 		u.wait.Wait()
 		u.drop()
-		if err := b.s3.AbortMultipartUpload(ctx, u.at.Bucket, u.at.Key, u.id); err != nil {
-			errs = append(errs, b.c.fault(u.at, "take back", err))
+		if u.id == "" {
+			continue
 		}
+		g.Go(func() error {
+			once, cancel := context.WithTimeout(ctx, b.c.o.Stall)
+			defer cancel()
+			err := b.s3.AbortMultipartUpload(once, u.at.Bucket, u.at.Key, u.id)
+			if err != nil && once.Err() != nil {
+				giveUp()
+			}
+			return b.c.fault(u.at, "take back", err)
+		})
 	}
-	b.files = nil
-	return errors.Join(errs...)
+	return g.Wait()
 }
 
 // upload is an object that is being written.
 type upload struct {
-	of   *bucket
-	at   URI
-	id   string
-	buf  *[]byte // of the part that is being filled
-	next int     // number of the next part, from 0
-	wait sync.WaitGroup
+	of     *bucket
+	at     URI
+	folder bool    // it is in a folder of the output
+	done   bool    // it is named whole
+	id     string  // "" before the first part
+	buf    *[]byte // of the part that is being filled
+	next   int     // number of the next part, from 0
+	wait   sync.WaitGroup
 
 	mu    sync.Mutex
 	parts map[int]minio.CompletePart
@@ -225,8 +300,21 @@ func (u *upload) Write(p []byte) (n int, err error) {
 	return n, nil
 }
 
+// begin tells the service of the object.
+func (u *upload) begin() error {
+	return u.of.c.again(u.of.ctx, u.at, "write", u.of.c.o.Stall, func(ctx context.Context) (_ bool, err error) {
+		u.id, err = u.of.s3.NewMultipartUpload(ctx, u.at.Bucket, u.at.Key, u.of.options())
+		return false, err
+	})
+}
+
 // send sends the part that is filled.
 func (u *upload) send() error {
+	if u.id == "" {
+		if err := u.begin(); err != nil {
+			return err
+		}
+	}
 	select {
 	case u.of.c.parts <- struct{}{}:
 	case <-u.of.ctx.Done():

@@ -177,6 +177,9 @@ func NewProxy(t testing.TB, s *Server, choose func(r *http.Request) Fault) *Prox
 	return p
 }
 
+// Forward hands a request on, with nothing wrong: for a Fault that only watches or waits.
+func (p *Proxy) Forward(w http.ResponseWriter, r *http.Request) { p.pass(w, r, -1, true) }
+
 // pass hands a request on, and of its answer at most n bytes; -1 is all. Told says that the
 // length is that of the answer, not what is given.
 func (p *Proxy) pass(w http.ResponseWriter, r *http.Request, n int64, told bool) {
