@@ -14,12 +14,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fhirlake/fhirlake/fhir"
+	"github.com/fhirlake/fhirlake/server/dictionary"
 	"github.com/fhirlake/fhirlake/stages/nlp"
 	"github.com/fhirlake/fhirlake/stages/nlp/attachment"
+	"github.com/fhirlake/fhirlake/store/root"
 )
 
-func newNLPCommand() *cobra.Command {
-	var lines bool
+func newNLPCommand(g *globals) *cobra.Command {
+	var lines, core bool
 	var page string
 	c := &cobra.Command{
 		Use:   "nlp [flags] [FILE|-]",
@@ -30,7 +32,8 @@ finds as one line of JSON: conditions, medications with their doses, tests with
 their values, procedures, anatomy, times and personal data, each with its place in
 code points, what the context says of it (denied, past, of a relative ...) and the
 codes that the dictionary has for it. A score is no probability; it says how a
-mention was found.
+mention was found. The dictionary is that of the root, if there is one, with the
+terminologies that fhirlake terminology import gave it; --core leaves them out.
 
 With --lines each line of the input is a document, and is answered by a line: plain
 text, or
@@ -67,15 +70,37 @@ is {"error":"..."}.`,
 				defer f.Close()
 				in, name = f, args[0]
 			}
-			if lines {
-				return nlpLines(in, c.OutOrStdout())
+			d, err := newDetector(g, core)
+			if err != nil {
+				return err
 			}
-			return nlpText(in, name, page, c.OutOrStdout())
+			if lines {
+				return nlpLines(d, in, c.OutOrStdout())
+			}
+			return nlpText(d, in, name, page, c.OutOrStdout())
 		},
 	}
 	c.Flags().BoolVar(&lines, "lines", false, "each line of the input is a document")
 	c.Flags().StringVar(&page, "html", "", "write the text with its entities marked to `FILE`")
+	c.Flags().BoolVar(&core, "core", false, "use the core lexicon alone, without terminologies of the root")
 	return c
+}
+
+// newDetector makes the engine with the dictionary of the root, or the core lexicon.
+func newDetector(g *globals, core bool) (*nlp.Detector, error) {
+	index := nlp.CoreIndex
+	if !core {
+		r, err := root.Open(g.root, root.Options{})
+		if err != nil {
+			return nil, err
+		}
+		d, err := dictionary.Open(r, dictionary.Options{})
+		if err = errors.Join(err, r.Close()); err != nil {
+			return nil, err
+		}
+		index = d.Current
+	}
+	return nlp.NewDetector(index()), nil
 }
 
 // contentTypes are those of files by the ending of their names. Others are looked
@@ -86,7 +111,7 @@ var contentTypes = map[string]string{
 }
 
 // nlpText reads one document.
-func nlpText(in io.Reader, name, page string, out io.Writer) error {
+func nlpText(engine *nlp.Detector, in io.Reader, name, page string, out io.Writer) error {
 	data, err := io.ReadAll(in)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", name, err)
@@ -96,7 +121,7 @@ func nlpText(in io.Reader, name, page string, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", name, err)
 	}
-	doc := nlp.NewDetector(nlp.CoreIndex()).Detect(text)
+	doc := engine.Detect(text)
 	if page != "" {
 		if err := os.WriteFile(page, doc.AppendHTML(nil, filepath.Base(name)), 0o644); err != nil {
 			return err
@@ -114,9 +139,8 @@ type nlpRequest struct {
 
 // nlpLines answers each line of in. Answers are written before it waits for more
 // input, so that another program may hold a conversation.
-func nlpLines(in io.Reader, out io.Writer) error {
+func nlpLines(d *nlp.Detector, in io.Reader, out io.Writer) error {
 	r, w := bufio.NewReaderSize(in, 64<<10), bufio.NewWriter(out)
-	d := nlp.NewDetector(nlp.CoreIndex())
 	var answer []byte
 	faulty := false
 	for {

@@ -18,7 +18,7 @@ import (
 func newProfileCommand(g *globals) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "profile",
-		Short: "Add, list and remove profiles and terminology",
+		Short: "Add, list and remove profiles, value sets and code systems",
 		Long: `Profile manages what the data stores of a root know beyond base R4: profiles and
 extensions (StructureDefinition), value sets, code systems, questionnaires, and
 the global profiles of implementation guides. Strict validation checks each

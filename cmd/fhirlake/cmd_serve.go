@@ -283,6 +283,7 @@ func (s *serving) run(ctx context.Context, l net.Listener, out io.Writer, g *glo
 	})
 	fhir := datastores.NewFHIR(s.lake.stores, s.lake.compactor, search.Options{Memory: int64(s.flags.memory) / searchShare, Threads: cores})
 	s.lake.profilesChanged = fhir.ProfilesChanged
+	s.lake.log = s.log
 	hook, err := s.startJobs(fhir)
 	if err != nil {
 		return err

@@ -3,8 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
+	"log/slog"
+	"sync"
 
 	"github.com/fhirlake/fhirlake/server/datastores"
+	"github.com/fhirlake/fhirlake/server/dictionary"
 	"github.com/fhirlake/fhirlake/server/jobs"
 	"github.com/fhirlake/fhirlake/server/metrics"
 	"github.com/fhirlake/fhirlake/server/sql"
@@ -27,6 +30,28 @@ type lake struct {
 	sql             *sql.Set         // of a server; nil for a command
 	jobs            *jobs.Manager    // of a server; nil for a command
 	blobs           *blob.Client     // what is in buckets
+
+	log          *slog.Logger // of a server; nil for a command
+	dictionaryMu sync.Mutex
+	words        *dictionary.Dictionary // nil until someone asks for it
+}
+
+// dictionary is what notes are read with. It is opened by the first who asks.
+func (l *lake) dictionary() (*dictionary.Dictionary, error) {
+	l.dictionaryMu.Lock()
+	defer l.dictionaryMu.Unlock()
+	if l.words == nil {
+		var o dictionary.Options
+		if l.log != nil {
+			o.Log = func(err error) { l.log.Error("dictionary", "error", err) }
+		}
+		d, err := dictionary.Open(l.root, o)
+		if err != nil {
+			return nil, err
+		}
+		l.words = d
+	}
+	return l.words, nil
 }
 
 // openBeside opens the root for reading, beside an owner if there is one, and the data

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -18,6 +19,8 @@ type progress struct {
 	Bytes     int64 `json:"bytes"` // uncompressed
 	Resources int64 `json:"resources"`
 	Rejected  int64 `json:"rejected"`
+
+	Unit string `json:"unit,omitempty"` // what Resources counts; empty: resources
 }
 
 // meter shows progress: a live bar on a terminal, else a line every few
@@ -61,8 +64,8 @@ func (m *meter) show(p progress) {
 	if elapsed <= 0 {
 		return
 	}
-	s := fmt.Sprintf("%s  %.0f MB/s  %s resources  %s/s", formatBytes(p.Bytes), float64(p.Bytes)/1e6/elapsed,
-		formatCount(p.Resources), formatCount(int64(float64(p.Resources)/elapsed)))
+	s := fmt.Sprintf("%s  %.0f MB/s  %s %s  %s/s", formatBytes(p.Bytes), float64(p.Bytes)/1e6/elapsed,
+		formatCount(p.Resources), cmp.Or(p.Unit, "resources"), formatCount(int64(float64(p.Resources)/elapsed)))
 	if p.Rejected > 0 {
 		s += fmt.Sprintf("  %s rejected", formatCount(p.Rejected))
 	}

@@ -154,6 +154,8 @@ func served(l *lake, memory int64) map[string]owner.Operation {
 		configureDatastoreWork.name: configureDatastoreWork.operation(l, memory),
 		addProfilesWork.name:        addProfilesWork.operation(l, memory),
 		removeProfilesWork.name:     removeProfilesWork.operation(l, memory),
+		importTerminologyWork.name:  importTerminologyWork.operation(l, memory),
+		removeTerminologyWork.name:  removeTerminologyWork.operation(l, memory),
 		sqlWork.name:                sqlWork.operation(l, memory),
 		exportWork.name:             exportWork.operation(l, memory),
 		listJobsWork.name:           listJobsWork.operation(l, memory),

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,7 +35,8 @@ type Progress struct {
 }
 
 // Import adds releases, in this order; one of the name of a source takes its place. All
-// are added or, when one is at fault, none.
+// are added or, when one is at fault, none. One without terms to find is left out, which
+// is a fault when there is no other.
 func (d *Dictionary) Import(ctx context.Context, releases []release.Release, now time.Time, p *Progress) ([]Source, error) {
 	changing.Lock()
 	defer changing.Unlock()
@@ -56,12 +56,18 @@ func (d *Dictionary) Import(ctx context.Context, releases []release.Release, now
 			if err != nil {
 				return err
 			}
+			if s.Terms == 0 {
+				continue
+			}
 			added = append(added, s)
 			if at := slices.IndexFunc(l.Sources, func(o Source) bool { return o.Name == s.Name }); at >= 0 {
 				l.Sources[at] = s
 			} else {
 				l.Sources = append(l.Sources, s)
 			}
+		}
+		if len(added) == 0 {
+			return fmt.Errorf("%s: no terms for the dictionary in it", releases[0].Files[0].Name)
 		}
 		return ctx.Err()
 	})
@@ -103,13 +109,7 @@ func (d *Dictionary) importOne(ctx context.Context, r *release.Release, l *list,
 		p.Terms.Add(1)
 		w.add(&t)
 	})
-	if err = errors.Join(err, w.close(&s)); err != nil {
-		return s, err
-	}
-	if s.Terms == 0 {
-		return s, fmt.Errorf("%s: no terms for the dictionary in it", strings.Join(s.Read, ", "))
-	}
-	return s, nil
+	return s, errors.Join(err, w.close(&s))
 }
 
 // Remove takes sources away by their names.

@@ -133,6 +133,19 @@ func TestTheSameNameTakesThePlace(t *testing.T) {
 	}
 }
 
+func TestAReleaseWithoutTermsIsLeftOut(t *testing.T) {
+	dir := t.TempDir()
+	d := open(t, openRoot(t, dir, true))
+	both := append(table(t, "empty.tsv", "code\tterm\n"), table(t, "blips.tsv", blips)...)
+	added, err := d.Import(context.Background(), both, when, nil)
+	if err != nil || len(added) != 1 || added[0].Name != "blips" || len(d.Sources()) != 1 {
+		t.Errorf("added %+v, error %v", added, err)
+	}
+	if got := files(t, dir); len(got) != 3 {
+		t.Errorf("files %v", got)
+	}
+}
+
 func TestRemove(t *testing.T) {
 	dir := t.TempDir()
 	d := open(t, openRoot(t, dir, true))
