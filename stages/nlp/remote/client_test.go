@@ -229,7 +229,7 @@ func TestFaults(t *testing.T) {
 		{"type in the header", first(1, says(400, "", "X-Amzn-ErrorType: ThrottlingException:http://internal.amazon.com/")), 2, "", 0},
 		{"internal error", first(2, says(500, "InternalServerException")), 3, "", 0},
 		{"bad gateway without JSON", first(1, func(w http.ResponseWriter, _ *http.Request, _ request) bool {
-			http.Error(w, "<html>secret", 502)
+			http.Error(w, "<html>secret", http.StatusBadGateway)
 			return true
 		}), 2, "", 0},
 		{"internal error for ever", says(500, "InternalServerException"), 4, "DetectEntitiesV2: the service refuses: InternalServerException (500), 4 attempts", 0},
