@@ -2,6 +2,7 @@ package nlp
 
 import (
 	"slices"
+	"sort"
 
 	"github.com/fhirlake/fhirlake/stages/nlp/terminology"
 	"github.com/fhirlake/fhirlake/stages/nlp/token"
@@ -25,12 +26,18 @@ type Detector struct {
 	numbered []numbered
 }
 
-// A Mention is a place of the text that the caller knows to be an entity, in bytes.
-type Mention struct{ Begin, End int }
+// A Mention is a place of the text that the caller knows to be an entity, in bytes. What it is
+// may be left to the dictionary, by NoCategory; a term of the same category has the dictionary's type.
+type Mention struct {
+	Begin, End int
+	Category   terminology.Category
+	Type       terminology.Type
+}
 
 type numbered struct {
 	Mention
 	number int32
+	reach  int // the last end of the mentions so far
 }
 
 // mark is a context phrase of a sentence, by tokens.
@@ -62,10 +69,15 @@ func (d *Detector) DetectWith(text []byte, mentions []Mention) *Document {
 	d.numbered = d.numbered[:0]
 	for i, m := range mentions {
 		if m.Begin < m.End {
-			d.numbered = append(d.numbered, numbered{m, int32(i + 1)})
+			d.numbered = append(d.numbered, numbered{m, int32(i + 1), 0})
 		}
 	}
 	slices.SortStableFunc(d.numbered, func(a, b numbered) int { return a.Begin - b.Begin })
+	reach := 0
+	for i := range d.numbered {
+		reach = max(reach, d.numbered[i].End)
+		d.numbered[i].reach = reach
+	}
 	d.mentions = d.numbered
 	for begin := 0; begin < len(d.tokens); {
 		end := d.sentenceEnd(begin)
@@ -242,6 +254,9 @@ func (d *Detector) given(begin, end int) {
 		if v, n := d.index.Longest(d.tokens[i:j]); v != 0 && n == j-i {
 			c, typ, k, entry = d.index.Category(v), d.index.Type(v), d.index.Kind(v), v
 		}
+		if m.Category != terminology.NoCategory && (entry == 0 || m.Category != c) {
+			c, typ, k, entry = m.Category, m.Type, terminology.NoKind, 0
+		}
 		e := d.add(i, j, c, typ, k, entry, scoreGiven)
 		e.ByteBegin, e.ByteEnd, e.mention = m.Begin, m.End, m.number
 	}
@@ -256,11 +271,6 @@ func (d *Detector) overlaps(i, j int) bool {
 		return false
 	}
 	begin, end := int(d.tokens[i].Begin), int(d.tokens[j-1].End)
-	for k := len(d.doc.Entities) - 1; k >= 0; k-- {
-		e := &d.doc.Entities[k]
-		if e.mention != 0 && e.ByteBegin < end && e.ByteEnd > begin {
-			return true
-		}
-	}
-	return false
+	n := sort.Search(len(d.numbered), func(k int) bool { return d.numbered[k].Begin >= end })
+	return n > 0 && d.numbered[n-1].reach > begin
 }

@@ -182,7 +182,7 @@ func Locate(text []byte, mentions []string) []Mention {
 			at = index(text, want, false)
 		}
 		if at >= 0 {
-			out[i] = Mention{at, at + len(want)}
+			out[i] = Mention{Begin: at, End: at + len(want)}
 			continue
 		}
 		if tokens == nil {
@@ -192,7 +192,7 @@ func Locate(text []byte, mentions []string) []Mention {
 		hashes := phrase.Words(nil, words)
 		for k := range tokens {
 			if n := matches(tokens[k:], hashes); n > 0 {
-				out[i] = Mention{int(tokens[k].Begin), int(tokens[k+n-1].End)}
+				out[i] = Mention{Begin: int(tokens[k].Begin), End: int(tokens[k+n-1].End)}
 				break
 			}
 		}

@@ -17,6 +17,9 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
+
+	"github.com/fhirlake/fhirlake/stages/nlp/notes"
+	"github.com/fhirlake/fhirlake/stages/nlp/passage"
 )
 
 // Version is that of how answers are made into entities.
@@ -92,6 +95,8 @@ type limited struct {
 	operation
 	requests, characters *rate.Limiter
 }
+
+var _ notes.Provider = (*Client)(nil)
 
 // Client has texts read. It is safe for concurrent use; its readers share its connections,
 // rates and limits.
@@ -231,18 +236,17 @@ func (c *Client) choose() error {
 func (c *Client) Version() (engine, dictionary string) { return "remote-" + Version, c.version }
 
 // NewReader gives what one worker asks.
-func (c *Client) NewReader() (*Reader, error) { return &Reader{c: c}, nil }
+func (c *Client) NewReader() (notes.Reader, error) { return &reader{c: c}, nil }
 
-// Reader has the texts of one worker read. It belongs to one goroutine.
-type Reader struct {
+// reader has the texts of one worker read.
+type reader struct {
 	c     *Client
 	parts [][]part // of each operation
 }
 
-// Append appends the entities of a text, in its order, as JSON objects separated by commas.
-// The error is an *[Error], or that of ctx.
-func (r *Reader) Append(ctx context.Context, dst, text []byte) ([]byte, error) {
-	text = valid(text)
+// Append asks the service. The error is an *[Error], or that of ctx.
+func (r *reader) Append(ctx context.Context, dst, text []byte) ([]byte, error) {
+	text = passage.Valid(text) // the limits are those of what is sent
 	r.parts = r.parts[:0]
 	for _, op := range r.c.asked {
 		r.parts = append(r.parts, split(text, op.bytes))

@@ -3,6 +3,8 @@ package remote
 import (
 	"context"
 	"time"
+
+	"github.com/fhirlake/fhirlake/stages/nlp/passage"
 )
 
 // OnWait has fn called instead of waiting between attempts.
@@ -19,7 +21,7 @@ func Split(text []byte, limit int) (parts [][]byte, bases []int) {
 // ReadAnswer reads one answer about a text.
 func ReadAnswer(answer, text []byte) ([]byte, error) {
 	op := &limited{operation: operations[0]}
-	m, err := op.mentions(answer, part{text: valid(text)})
+	m, err := op.mentions(answer, part{text: passage.Valid(text)})
 	if err != nil {
 		return nil, err
 	}

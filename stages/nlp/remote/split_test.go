@@ -7,41 +7,8 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/fhirlake/fhirlake/stages/nlp/remote"
 )
-
-func TestTextsAreCutWhereSentencesEnd(t *testing.T) {
-	for _, c := range []struct {
-		name, text string
-		limit      int
-		want       []string
-	}{
-		{"as long as it may be", "0123456789", 10, []string{"0123456789"}},
-		{"after a sentence, though a line ends later", "Some sentence ends. A line\nends here and on", 35, []string{"Some sentence ends. ", "A line\nends here and on"}},
-		{"after a paragraph", "A heading that has no stop\n\nOther text", 30, []string{"A heading that has no stop\n\n", "Other text"}},
-		{"after a paragraph of another system", "A heading that has no stop\r\n\r\nOther text", 36, []string{"A heading that has no stop\r\n\r\n", "Other text"}},
-		{"after a line", "one two three four\nfive six seven", 26, []string{"one two three four\n", "five six seven"}},
-		{"not after a decimal point", "it was of 12.5 units", 16, []string{"it was of 12.5 ", "units"}},
-		{"after a word", "one two three four", 16, []string{"one two three ", "four"}},
-		{"not in the first half", "a. bcdefghijklmnopqrstuvwxyz", 20, []string{"a. bcdefghijklmnopqr", "stuvwxyz"}},
-		{"between characters", strings.Repeat("ä", 10), 7, []string{"äää", "äää", "äää", "ä"}},
-		{"no characters", "\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80", 8, []string{"\x80\x80\x80\x80\x80\x80\x80\x80", "\x80\x80"}},
-		{"white space alone", "one                             two", 8, []string{"one     ", "two"}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			parts, _ := remote.Split([]byte(c.text), c.limit)
-			var got []string
-			for _, p := range parts {
-				got = append(got, string(p))
-			}
-			if diff := cmp.Diff(c.want, got); diff != "" {
-				t.Error(diff)
-			}
-		})
-	}
-}
 
 // FuzzSplit checks that parts are short enough, lie where they say, and leave out white space alone.
 func FuzzSplit(f *testing.F) {
