@@ -6,7 +6,7 @@ BIN   := bin/fhirlake
 DEMO  := demo-data
 R4TGZ ?=
 
-.PHONY: build demo test check fmt vet lint race slow crash soak search vuln bench generate clean
+.PHONY: build demo test check fmt vet lint race onnx slow crash soak search vuln bench generate clean
 
 build: ## build bin/fhirlake
 	@command -v $(GO) >/dev/null || { echo "Go 1.26 or later is needed: https://go.dev/dl" >&2; exit 1; }
@@ -26,14 +26,19 @@ fmt:
 
 vet:
 	$(GO) vet ./...
+	$(GO) vet -tags onnx ./stages/nlp/onnx
 	$(GO) mod tidy -diff
 
 lint:
 	$(TOOL) staticcheck ./...
+	$(TOOL) staticcheck -tags onnx ./stages/nlp/onnx
 
 race:
 	$(GO) test -race -short ./fhir/... ./fhirpath/... ./pipeline/... ./sources/... ./stages/... ./sinks/... ./store/snapshot/... ./store/root/... ./store/catalog/... ./store/compact/...
 	$(GO) test -race -short -run Beside ./server/bulk
+
+onnx: ## models in ONNX Runtime; FHIRLAKE_ONNXRUNTIME is its file, if it is not where the system looks
+	$(GO) test -race -short -tags onnx ./stages/nlp/onnx
 
 slow: crash soak search ## the suites that take long; run them before a release
 
