@@ -11,6 +11,7 @@ import (
 	"github.com/fhirlake/fhirlake/server/jobs"
 	"github.com/fhirlake/fhirlake/server/metrics"
 	"github.com/fhirlake/fhirlake/server/sql"
+	"github.com/fhirlake/fhirlake/stages/nlp/notes"
 	"github.com/fhirlake/fhirlake/store/blob"
 	"github.com/fhirlake/fhirlake/store/catalog"
 	lakes "github.com/fhirlake/fhirlake/store/lake"
@@ -54,6 +55,15 @@ func (l *lake) dictionary() (*dictionary.Dictionary, error) {
 	return l.words, nil
 }
 
+// readsNotes is the engine of the binary with the dictionary as it is now.
+func (l *lake) readsNotes() (notes.Provider, error) {
+	d, err := l.dictionary()
+	if err != nil {
+		return nil, err
+	}
+	return notes.Builtin(d.Current()), nil
+}
+
 // openBeside opens the root for reading, beside an owner if there is one, and the data
 // store that the flags name.
 func openBeside(g *globals) (*lake, error) {
@@ -91,6 +101,7 @@ func openRootAt(g *globals, exclusive bool, url string) (*lake, error) {
 	l := &lake{root: r, catalog: c, blobs: blob.New(blob.FromEnvironment())}
 	if exclusive {
 		l.stores = datastores.New(r, c, lakes.Options{})
+		l.stores.ProvideNotes(l.readsNotes)
 		l.compactor = datastores.NewCompactor(l.stores, datastores.CompactorOptions{})
 	}
 	return l, nil
