@@ -7,6 +7,23 @@ import "bytes"
 // of an OperationOutcome.
 const ValidationIssueURL = "http://healthlake.amazonaws.com/fhir/StructureDefinition/validation-issue"
 
+// DecorationURL is the extension under which a resource shows what NLP found in it, and
+// GeneratedURL the one with the resources that were made of it, as in Amazon HealthLake.
+const (
+	DecorationURL = "http://healthlake.amazonaws.com/aws-cm/"
+	GeneratedURL  = "http://healthlake.amazonaws.com/system-generated-resources/"
+)
+
+// IsDerivedURL tells whether an extension of this url at the root of a resource shows what
+// is derived from it. The content hash leaves these extensions out.
+func IsDerivedURL[T ~string | ~[]byte](url T) bool {
+	switch string(url) {
+	case ValidationIssueURL, DecorationURL, GeneratedURL:
+		return true
+	}
+	return false
+}
+
 // AppendExtended appends the text of a resource with ext, the JSON of one Extension
 // whose url is url, as the last of its extensions in place of those that have this
 // url. Every other byte stays as it is. What is derived from a resource is shown in

@@ -195,7 +195,7 @@ func (t *Tree) hasDerived(extensions NodeID) bool {
 // isDerived tells whether an Extension is one that shows what is derived.
 func (t *Tree) isDerived(extension NodeID) bool {
 	url := t.Child(extension, extensionURL)
-	return url != NoNode && t.Nodes[url].Kind == KindString && string(t.Raw(url)) == ValidationIssueURL
+	return url != NoNode && t.Nodes[url].Kind == KindString && IsDerivedURL(t.Raw(url))
 }
 
 // cutter copies text without some members and items, from left to right.

@@ -126,16 +126,36 @@ func TestContentIsTheSameBeforeAndAfterTheStamp(t *testing.T) {
 		if after := string(fhir.AppendContent(nil, tr, root)); after != before {
 			t.Errorf("%s:\nbefore %q\nafter  %q", in, before, after)
 		}
-		shown := fhir.AppendExtended(nil, []byte(stamped), fhir.ValidationIssueURL, []byte(`{"url":"`+fhir.ValidationIssueURL+`","valueString":"x"}`))
-		tr, root = tree(t, string(shown))
-		if after := string(fhir.Content(&buf, tr, root)); after != before {
-			t.Errorf("%s:\nbefore %q\nshown  %q", in, before, after)
+		shown := []byte(stamped)
+		for _, url := range derived {
+			shown = fhir.AppendExtended(nil, shown, url, []byte(`{"extension":[{"url":"`+url+`x","valueString":"x"}],"url":"`+url+`"}`))
+			tr, root = tree(t, string(shown))
+			if after := string(fhir.Content(&buf, tr, root)); after != before {
+				t.Errorf("%s:\nbefore %q\nshown  %q", in, before, after)
+			}
+		}
+	}
+}
+
+// derived are the extensions that show what is derived.
+var derived = []string{fhir.ValidationIssueURL, fhir.DecorationURL, fhir.GeneratedURL}
+
+func TestOnlyWholeURLsAreDerived(t *testing.T) {
+	for _, url := range derived {
+		if !fhir.IsDerivedURL(url) || fhir.IsDerivedURL(url+"x") || fhir.IsDerivedURL(url[:len(url)-1]) {
+			t.Errorf("%s, or one like it, is not told", url)
 		}
 	}
 }
 
 func TestContentLeavesOutWhatIsDerived(t *testing.T) {
-	const ours = `{"valueString":"x","url":"` + fhir.ValidationIssueURL + `"}`
+	for _, url := range derived {
+		testDerived(t, `{"valueString":"x","url":"`+url+`"}`)
+	}
+}
+
+func testDerived(t *testing.T, ours string) {
+	t.Helper()
 	for in, want := range map[string]string{
 		`{"resourceType":"Basic","extension":[` + ours + `],"id":"a"}`:                               `{"resourceType":"Basic","id":"a"}`,
 		`{"extension":[` + ours + `],"resourceType":"Basic","id":"a"}`:                               `{"resourceType":"Basic","id":"a"}`,
@@ -144,6 +164,8 @@ func TestContentLeavesOutWhatIsDerived(t *testing.T) {
 		`{"resourceType":"Basic","extension":[` + ours + `,{"url":"u"}, ` + ours + `]}`:              `{"resourceType":"Basic","extension":[{"url":"u"}]}`,
 		`{"resourceType":"Basic","extension":[{"url":"u"},5,` + ours + `,{"url":"v"}]}`:              `{"resourceType":"Basic","extension":[{"url":"u"},5,{"url":"v"}]}`,
 		`{"resourceType":"Basic","contained":[{"resourceType":"Basic","extension":[` + ours + `]}]}`: `{"resourceType":"Basic","contained":[{"resourceType":"Basic","extension":[` + ours + `]}]}`,
+		`{"resourceType":"Basic","extension":[{"url":"u","extension":[` + ours + `]}]}`:              `{"resourceType":"Basic","extension":[{"url":"u","extension":[` + ours + `]}]}`,
+		`{"resourceType":"Basic","modifierExtension":[` + ours + `]}`:                                `{"resourceType":"Basic","modifierExtension":[` + ours + `]}`,
 		`{"resourceType":"Basic","extension":` + ours + `}`:                                          `{"resourceType":"Basic","extension":` + ours + `}`,
 	} {
 		tr, res := parsed(in)

@@ -9,7 +9,7 @@ import (
 
 // DecorationURL is the extension under which a resource shows what NLP found in it, as Amazon
 // HealthLake does.
-const DecorationURL = "http://healthlake.amazonaws.com/aws-cm/"
+const DecorationURL = fhir.DecorationURL
 
 // MaxShown bounds the nested extensions that a resource shows: entities beyond are counted in
 // the message. HealthLake fails a document that has more.
