@@ -1,10 +1,12 @@
 package pipeline
 
 import (
+	"bytes"
 	"slices"
 	"sync/atomic"
 
 	"github.com/fhirlake/fhirlake/fhir"
+	"github.com/fhirlake/fhirlake/fhir/beside"
 	"github.com/fhirlake/fhirlake/fhir/columnar"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/fhir/search"
@@ -70,11 +72,11 @@ type RecordIssue struct {
 	fhir.Issue
 }
 
-// Kept is what a data store keeps beside a record: data of one kind of annotation.
+// Kept is what a data store keeps beside a record, of one kind. The data is valid as long
+// as the batch.
 type Kept struct {
 	Record int // index in Batch.Records
-	Kind   string
-	Data   []byte // valid as long as the batch
+	beside.Value
 }
 
 // Batch is some 1 MiB of whole lines with their records. The runner owns it and
@@ -95,7 +97,7 @@ type Batch struct {
 	Lenient bool
 
 	// Stored says that the records are read from a data store; Kept is what it keeps
-	// beside them, in the order of records.
+	// beside them, in the order of records, and of kinds for each.
 	Stored bool
 	Kept   []Kept
 
@@ -151,6 +153,13 @@ func (b *Batch) Pos(r *Record) fhir.Pos {
 		p.File = r.File.Name
 	}
 	return p
+}
+
+// Keep notes what a data store keeps beside record i, which it copies.
+func (b *Batch) Keep(i int, v beside.Values) {
+	for _, x := range v {
+		b.Kept = append(b.Kept, Kept{i, beside.Value{Kind: x.Kind, Data: bytes.Clone(x.Data)}})
+	}
 }
 
 // AddIssue records a fault of record i. A fatal one rejects it, since there is
@@ -236,6 +245,15 @@ func (n *NoteResults) Reset() {
 		n.Data = nil
 	}
 	n.Data, n.Of = n.Data[:0], n.Of[:0]
+}
+
+// Result gives the data of a record, nil when there is none. It aliases Data.
+func (n *NoteResults) Result(record int) []byte {
+	i, ok := slices.BinarySearchFunc(n.Of, record, func(r NoteResult, record int) int { return r.Record - record })
+	if !ok {
+		return nil
+	}
+	return n.Data[n.Of[i].Start:n.Of[i].End]
 }
 
 const keepNotes = 16 << 20

@@ -8,7 +8,7 @@ import (
 
 // DerivedURL is the extension under which a document names the resources that are derived from
 // it, as Amazon HealthLake does.
-const DerivedURL = "http://healthlake.amazonaws.com/system-generated-resources/"
+const DerivedURL = fhir.GeneratedURL
 
 // Derived are the resources that are derived from a document, as references: Type/id.
 type Derived struct {

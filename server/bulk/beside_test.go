@@ -12,6 +12,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/fhirlake/fhirlake/fhir/beside"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/stages/validate"
 	"github.com/fhirlake/fhirlake/store/delta"
@@ -127,8 +128,8 @@ func TestAnImportCommitsAfterWhatWasWrittenBesideIt(t *testing.T) {
 			t.Errorf("%s: read %s %v, want %s", id, r.JSON, err, want[len(want)-1])
 		}
 	}
-	if r, err := l.Read(r4.TypePatient, "flawed", nil); err != nil || r.Number != 2 || !strings.Contains(string(r.Issues), "unheard-of") {
-		t.Errorf("the flawed one: %+v with issues %s, %v", r.Version, r.Issues, err)
+	if r, err := l.Read(r4.TypePatient, "flawed", nil); err != nil || r.Number != 2 || !strings.Contains(string(r.Beside.Of(beside.Issues)), "unheard-of") {
+		t.Errorf("the flawed one: %+v with %s beside it, %v", r.Version, r.Beside, err)
 	}
 	checkColumns(t, f.store, map[string]string{"a": "4", "b": "3", "c": "3", "d": "2", "e": "2", "new": "2", "flawed": "2"})
 	rep, err := fsck.Store(context.Background(), f.store)

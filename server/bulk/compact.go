@@ -269,7 +269,7 @@ func (c *compaction) write(ctx context.Context, plan *compact.Plan, res *Compact
 	res.Figures, err = pipeline.Run(ctx, pipeline.Config{
 		Source:  src,
 		Stages:  append([]pipeline.Stage{parse.New(), log.Compress(), shred.New()}, searched.stages...),
-		Sinks:   append([]pipeline.Sink{columns, log, entries, annotations.New(builder, annotations.Issues, number)}, searched.sinks...),
+		Sinks:   slices.Concat([]pipeline.Sink{columns, log, entries}, annotations.Sinks(builder, number, annotations.Kinds...), searched.sinks),
 		Lenient: true, // what is stored was accepted
 		Workers: c.Workers,
 		Memory:  searched.inFlight(c.Memory),

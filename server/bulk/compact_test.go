@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/fhirlake/fhirlake/fhir"
+	"github.com/fhirlake/fhirlake/fhir/beside"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/stages/validate"
 	"github.com/fhirlake/fhirlake/store/compact"
@@ -30,6 +31,7 @@ type known struct {
 	text    string // as stored; "" of a deletion
 	updated int64
 	issues  bool
+	notes   string // of NLP beside it; "" is none
 }
 
 // model is a data store beside what it should have.
@@ -100,6 +102,30 @@ func asSent(r Resource, content int) (text string, issues bool) {
 	return fmt.Sprintf(`{"resourceType":"Observation","id":"%s","status":"final","code":{"text":"c"},"valueInteger":%d}`, r.ID, content), false
 }
 
+// notesOf makes up what NLP says of a resource, now and then: of what REST writes.
+func notesOf(r Resource, content int) string {
+	if r.Type == r4.TypeBasic || content%3 > 0 {
+		return ""
+	}
+	return fmt.Sprintf(`{"engine":"1","dictionary":"d","texts":[{"path":"content[0].attachment","status":"SUCCESS","message":"%s %d"}]}`, r.ID, content)
+}
+
+// besideOf is what is kept beside a resource that REST writes.
+func besideOf(issues bool, notes string) (kept beside.Values) {
+	if issues {
+		kept = append(kept, beside.Value{Kind: beside.Issues, Data: []byte(`[{"severity":"error","code":"value"}]`)})
+	}
+	if notes != "" {
+		kept = append(kept, beside.Value{Kind: beside.NLP, Data: []byte(notes)})
+	}
+	return kept
+}
+
+// has tells whether a version has beside it what the model knows.
+func (k known) has(kept beside.Values) bool {
+	return (kept.Of(beside.Issues) != nil) == k.issues && string(kept.Of(beside.NLP)) == k.notes
+}
+
 func withMeta(text string, number uint32, at int64) string {
 	id := strings.Index(text, `"id":"`)
 	end := id + 6 + strings.IndexByte(text[id+6:], '"') + 1
@@ -119,16 +145,15 @@ func (m *model) write() { m.writeTo(m.pick()) }
 func (m *model) writeTo(r Resource) {
 	content := m.rng.IntN(1 << 20)
 	text, issues := asSent(r, content)
+	notes := notesOf(r, content)
 	w := lake.Write{Type: r.Type, ID: r.ID, Method: delta.Update, Content: xxhash.Sum64String(text)}
 	w.Stamp = func(dst []byte, number uint32, updated string) []byte {
 		at, _ := time.Parse(time.RFC3339, updated)
 		return append(dst, withMeta(text, number, at.UnixMicro())...)
 	}
-	if issues {
-		w.Issues = []byte(`[{"severity":"error","code":"value"}]`)
-	}
+	w.Beside = besideOf(issues, notes)
 	if m.rng.IntN(4) == 0 {
-		w.Method, w.Stamp, w.Issues = delta.Delete, nil, nil
+		w.Method, w.Stamp, w.Beside = delta.Delete, nil, nil
 	}
 	out, err := m.lake.Commit(context.Background(), []lake.Write{w})
 	if err != nil {
@@ -139,7 +164,7 @@ func (m *model) writeTo(r Resource) {
 	case w.Method == delta.Delete:
 		m.add(r, v.Number, known{updated: v.Updated})
 	default:
-		m.add(r, v.Number, known{withMeta(text, v.Number, v.Updated), v.Updated, issues})
+		m.add(r, v.Number, known{withMeta(text, v.Number, v.Updated), v.Updated, issues, notes})
 	}
 }
 
@@ -175,11 +200,11 @@ func (m *model) load() {
 	for r, content := range chosen {
 		text, issues := asSent(r, content)
 		if m.last[r] == before[r] {
-			m.add(r, before[r]+1, known{withMeta(text, before[r]+1, started), started, issues})
+			m.add(r, before[r]+1, known{withMeta(text, before[r]+1, started), started, issues, ""})
 			continue
 		}
 		at := m.now.UnixMilli() * 1000 // of the publication: what was written meanwhile has it too
-		m.add(r, m.last[r]+1, known{withMeta(text, m.last[r]+1, at), at, issues})
+		m.add(r, m.last[r]+1, known{withMeta(text, m.last[r]+1, at), at, issues, ""})
 	}
 }
 
@@ -274,8 +299,8 @@ func (m *model) checkResource(r Resource) {
 		if !errors.As(err, &gone) || gone.Version.Number != number {
 			m.t.Fatalf("%v is deleted in version %d: %s, %v", r, number, got.JSON, err)
 		}
-	case err != nil || string(got.JSON) != want[number].text || (got.Issues != nil) != want[number].issues:
-		m.t.Fatalf("%v: %v\ngot  %s %s\nwant %s", r, err, got.JSON, got.Issues, want[number].text)
+	case err != nil || string(got.JSON) != want[number].text || !want[number].has(got.Beside):
+		m.t.Fatalf("%v: %v\ngot  %s %s\nwant %+v", r, err, got.JSON, got.Beside, want[number])
 	}
 	for n, k := range want {
 		got, err := m.lake.ReadVersion(r.Type, r.ID, n, nil)
@@ -285,8 +310,8 @@ func (m *model) checkResource(r Resource) {
 		if k.text == "" && errors.As(err, &gone) {
 			continue
 		}
-		if err != nil || string(got.JSON) != k.text {
-			m.t.Fatalf("%v version %d: %v\ngot  %s\nwant %s", r, n, err, got.JSON, k.text)
+		if err != nil || string(got.JSON) != k.text || !k.has(got.Beside) {
+			m.t.Fatalf("%v version %d: %v\ngot  %s %s\nwant %+v", r, n, err, got.JSON, got.Beside, k)
 		}
 	}
 }
@@ -316,6 +341,9 @@ func (m *model) checkHistory() {
 				m.t.Errorf("%v is not in order", p)
 			}
 			got[p], last = string(r.JSON), r.Updated
+			if k := m.all[p.Resource][p.number]; !k.has(r.Beside) {
+				m.t.Errorf("%v in the history has %s beside it, want %+v", p, r.Beside, k)
+			}
 			return nil
 		})
 		if err != nil {

@@ -113,10 +113,7 @@ func (c *corrector) rewrite(at *lake.Moment, b *snapshot.Builder, again, void []
 	log := rawlog.New(b)
 	entries := ids.New(c.job.store.Dir(), ids.Rel(number, c.job.job.ID+"-corrections"))
 	entries.Withdraw(void)
-	sinks := []pipeline.Sink{columns, log, entries}
-	if c.job.lenient() {
-		sinks = append(sinks, annotations.New(b, annotations.Issues, number))
-	}
+	sinks := append([]pipeline.Sink{columns, log, entries}, annotations.Sinks(b, number, c.job.kinds()...)...)
 	var searched indexing
 	if c.job.SearchIndex {
 		name := fmt.Sprintf("%d-%s-corrections", number, c.job.job.ID)

@@ -22,7 +22,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/zstd"
 
-	"github.com/fhirlake/fhirlake/fhir/outcome"
+	"github.com/fhirlake/fhirlake/fhir"
+	"github.com/fhirlake/fhirlake/fhir/beside"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/pipeline"
 	"github.com/fhirlake/fhirlake/pipeline/pipetest"
@@ -102,19 +103,20 @@ func (m *model) shown(want func(Resource, known) bool) map[string]string {
 		if k.text == "" || !want(r, k) {
 			continue
 		}
-		text := k.text
-		if k.issues {
-			res, err := m.lake.Read(r.Type, r.ID, nil)
-			if err != nil {
-				m.t.Fatal(err)
-			}
-			issues, err := outcome.ParseIssues(res.Issues)
-			if err != nil || len(issues) == 0 {
-				m.t.Fatalf("issues of %v: %v, %v", r, issues, err)
-			}
-			text = string(outcome.AppendShown(nil, []byte(text), issues))
+		res, err := m.lake.Read(r.Type, r.ID, nil)
+		if err != nil || !k.has(res.Beside) {
+			m.t.Fatalf("%v has %s beside it, %v; want %+v", r, res.Beside, err, k)
 		}
-		all[fmt.Sprintf("%s/%s", r.Type, r.ID)] = text
+		text, err := beside.AppendShown(nil, r.Type, []byte(k.text), res.Beside)
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		for url, want := range map[string]bool{fhir.ValidationIssueURL: k.issues, fhir.DecorationURL: k.notes != ""} {
+			if strings.Contains(string(text), `"url":"`+url+`"`) != want {
+				m.t.Fatalf("%v is shown with %s: %v, want %v: %s", r, url, !want, want, text)
+			}
+		}
+		all[fmt.Sprintf("%s/%s", r.Type, r.ID)] = string(text)
 	}
 	return all
 }

@@ -221,6 +221,17 @@ func (j *importJob) reading() []pipeline.Stage {
 	return []pipeline.Stage{notes.New(*j.Notes)}
 }
 
+// kinds are what the import keeps beside resources.
+func (j *importJob) kinds() (kinds []annotations.Kind) {
+	if j.lenient() {
+		kinds = append(kinds, annotations.Issues)
+	}
+	if j.Notes != nil {
+		kinds = append(kinds, annotations.NLP)
+	}
+	return kinds
+}
+
 func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult, error) {
 	closed := false
 	defer func() {
@@ -253,10 +264,7 @@ func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult
 	entries := ids.New(j.store.Dir(), ids.Rel(base.Number+1, j.job.ID))
 	j.report = reject.New(j.Report, j.now)
 	// The columns come first: they decide where a segment ends.
-	sinks := []pipeline.Sink{columns, log, entries, j.report}
-	if j.lenient() {
-		sinks = append(sinks, annotations.New(builder, annotations.Issues, base.Number+1))
-	}
+	sinks := append([]pipeline.Sink{columns, log, entries, j.report}, annotations.Sinks(builder, base.Number+1, j.kinds()...)...)
 	var searched indexing
 	if j.SearchIndex = j.SearchIndex || isIndexed(base); j.SearchIndex {
 		known, err := parametersOf(ctx, j.store, base, j.Lake)

@@ -155,7 +155,7 @@ func (c *call) createUnless(text string) (*reply, error) {
 func (c *call) existing(one *lake.Resource) (*reply, error) {
 	out := &reply{
 		status: http.StatusOK, id: one.ID, version: one.Number, updated: one.Updated, resource: true,
-		location: locationOf(one.Type, one.ID, one.Number), flawed: one.Issues != nil,
+		location: locationOf(one.Type, one.ID, one.Number), flawed: flawed(one.Beside),
 	}
 	if c.prefer.outcome {
 		out.resource = false
@@ -165,11 +165,8 @@ func (c *call) existing(one *lake.Resource) (*reply, error) {
 	if c.prefer.minimal || c.entry && !c.prefer.representation {
 		return out, nil
 	}
-	out.json = one.JSON
 	var err error
-	if out.flawed {
-		out.json, err = shown(one.Type, one.JSON, one.Issues)
-	}
+	out.json, err = shown(one.Type, one.JSON, one.Beside)
 	return out, err
 }
 

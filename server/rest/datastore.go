@@ -1,11 +1,13 @@
 package rest
 
 import (
+	"bytes"
 	"context"
 	"sync"
 	"time"
 
 	"github.com/fhirlake/fhirlake/fhir"
+	"github.com/fhirlake/fhirlake/fhir/beside"
 	"github.com/fhirlake/fhirlake/fhir/outcome"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/pipeline"
@@ -213,7 +215,10 @@ func (w *work) write(i int, issues []fhir.Issue) lake.Write {
 	r := &w.batch.Records[i]
 	out := lake.Write{Type: r.Type, ID: string(r.ID), Key: r.Key, Content: r.Content}
 	if r.Flawed { // and yet here: the batch is lenient
-		out.Issues = outcome.AppendIssues(nil, issues)
+		out.Beside = append(out.Beside, beside.Value{Kind: beside.Issues, Data: outcome.AppendIssues(nil, issues)})
+	}
+	if notes := pipeline.Notes.Of(&w.batch).Result(i); notes != nil {
+		out.Beside = append(out.Beside, beside.Value{Kind: beside.NLP, Data: bytes.Clone(notes)})
 	}
 	out.Stamp = func(dst []byte, number uint32, updated string) []byte {
 		return w.stamp(dst, i, number, updated)

@@ -153,12 +153,9 @@ func (c *call) appendVersion(dst []byte, r *lake.Resource, cut *subset) ([]byte,
 	dst = append(dst, `{"fullUrl":`...)
 	dst = fhir.AppendQuoted(dst, c.base+"/"+name)
 	if r.Method != delta.Delete {
-		text := r.JSON
-		if r.Issues != nil {
-			var err error
-			if text, err = shown(r.Type, r.JSON, r.Issues); err != nil {
-				return nil, err
-			}
+		text, err := shown(r.Type, r.JSON, r.Beside)
+		if err != nil {
+			return nil, err
 		}
 		dst = append(dst, `,"resource":`...)
 		if cut.all() {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fhirlake/fhirlake/fhir/beside"
 	"github.com/fhirlake/fhirlake/fhir/outcome"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/store/lake"
@@ -94,29 +95,24 @@ func (c *call) give(res *lake.Resource) (*reply, error) {
 		out.status, out.json = http.StatusNotModified, nil
 		return out, nil
 	}
-	if res.Issues != nil {
-		var err error
-		if out.json, err = shown(c.typ, res.JSON, res.Issues); err != nil {
-			return nil, err
-		}
-		out.flawed = true
-	}
+	var err error
+	out.json, err = shown(res.Type, res.JSON, res.Beside)
+	out.flawed = flawed(res.Beside)
 	out.raw = c.typ == r4.TypeBinary
-	return out, nil
+	return out, err
 }
 
-// shown is the text of a resource with the issues that are kept beside it. A type that
-// cannot have extensions (Bundle, Binary, Parameters) is shown as it is.
-func shown(t r4.TypeID, text, kept []byte) ([]byte, error) {
-	if t.ElementByName("extension") == 0 {
+// shown is the text of a stored resource with what is kept beside it: text itself when that
+// is nothing.
+func shown(t r4.TypeID, text []byte, kept beside.Values) ([]byte, error) {
+	if len(kept) == 0 {
 		return text, nil
 	}
-	issues, err := outcome.ParseIssues(kept)
-	if err != nil {
-		return nil, err
-	}
-	return outcome.AppendShown(nil, text, issues), nil
+	return beside.AppendShown(nil, t, text, kept)
 }
+
+// flawed tells whether a resource was stored with issues.
+func flawed(kept beside.Values) bool { return kept.Of(beside.Issues) != nil }
 
 // unmodified evaluates If-None-Match and If-Modified-Since (RFC 9110, 13.2.2: the
 // second counts only without the first).

@@ -220,13 +220,11 @@ func (s *found) appendLink(dst []byte, relation, token string) []byte {
 }
 
 // appendFound appends the entry of a resource.
-func (s *found) appendFound(dst []byte, r *lake.Resource, mode string, cut *subset) (_ []byte, err error) {
+func (s *found) appendFound(dst []byte, r *lake.Resource, mode string, cut *subset) ([]byte, error) {
 	dst = fhir.AppendQuoted(append(dst, `{"fullUrl":`...), s.base+"/"+r.Type.String()+"/"+r.ID)
-	text := r.JSON
-	if r.Issues != nil {
-		if text, err = shown(r.Type, r.JSON, r.Issues); err != nil {
-			return nil, err
-		}
+	text, err := shown(r.Type, r.JSON, r.Beside)
+	if err != nil {
+		return nil, err
 	}
 	dst = append(dst, `,"resource":`...)
 	if cut.all() {

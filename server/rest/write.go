@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/fhirlake/fhirlake/fhir/beside"
 	"github.com/fhirlake/fhirlake/fhir/outcome"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/server/rest/capability"
@@ -215,7 +216,7 @@ func (c *call) conditionFault(e *lake.ConditionError) error {
 
 // written makes the reply of a write that is done.
 func (c *call) written(x *change, done *lake.Outcome) (*reply, error) {
-	out := &reply{status: http.StatusOK, id: done.ID, version: done.Number, updated: done.Updated, resource: true, flawed: x.write.Issues != nil}
+	out := &reply{status: http.StatusOK, id: done.ID, version: done.Number, updated: done.Updated, resource: true, flawed: flawed(x.write.Beside)}
 	if !done.Existed {
 		out.status, out.location = http.StatusCreated, locationOf(done.Type, done.ID, done.Number)
 	}
@@ -228,36 +229,30 @@ func (c *call) written(x *change, done *lake.Outcome) (*reply, error) {
 	case c.prefer.outcome:
 		return out, c.explain(out, x)
 	case done.Unchanged:
-		// What is stored may have been accepted with other issues.
+		// Beside what is stored may be something else.
 		res, err := c.ds.store.ReadVersion(done.Type, done.ID, done.Number, nil)
 		if err != nil {
 			return nil, err
 		}
-		out.json, out.flawed = res.JSON, res.Issues != nil
-		if out.flawed {
-			out.json, err = shown(res.Type, res.JSON, res.Issues)
-		}
+		out.flawed = flawed(res.Beside)
+		out.json, err = shown(res.Type, res.JSON, res.Beside)
 		return out, err
 	}
-	out.json = x.work.stamp(nil, x.record, done.Number, instant(done.Updated))
-	if out.flawed {
-		var err error
-		if out.json, err = shown(done.Type, out.json, x.write.Issues); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
+	var err error
+	out.json, err = shown(done.Type, x.work.stamp(nil, x.record, done.Number, instant(done.Updated)), x.write.Beside)
+	return out, err
 }
 
 // explain makes the reply the OperationOutcome of a write that is done: the issues with
 // which it was accepted, or that there are none.
 func (c *call) explain(out *reply, x *change) error {
 	out.resource = false
-	if x.write.Issues == nil {
+	kept := x.write.Beside.Of(beside.Issues)
+	if kept == nil {
 		out.json = outcome.Append(nil, allGood, outcome.At{})
 		return nil
 	}
-	issues, err := outcome.ParseIssues(x.write.Issues)
+	issues, err := outcome.ParseIssues(kept)
 	out.json = outcome.Append(nil, issues, outcome.At{})
 	return err
 }
@@ -331,7 +326,7 @@ func (c *call) preparePatchOf(p patch.Patch) (*change, error) {
 			return unprocessable(err)
 		}
 		x.work = patched.work
-		w.Key, w.Content, w.Issues, w.Stamp = patched.write.Key, patched.write.Content, patched.write.Issues, patched.write.Stamp
+		w.Key, w.Content, w.Beside, w.Stamp = patched.write.Key, patched.write.Content, patched.write.Beside, patched.write.Stamp
 		return nil
 	}
 	return x, nil

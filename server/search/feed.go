@@ -47,7 +47,7 @@ func (f *feeder) take(ctx context.Context, s *state, view *lake.View, seq uint64
 	defer f.batch.Reset()
 	err := view.ChangesAfter(seq, func(c *lake.Change) error {
 		keep := *c
-		keep.JSON, keep.Issues = nil, nil
+		keep.JSON, keep.Beside = nil, nil
 		pending = append(pending, keep)
 		if c.Method != delta.Delete {
 			f.add(c.JSON)

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/fhirlake/fhirlake/fhir/beside"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/server/bulk"
 	"github.com/fhirlake/fhirlake/store/delta"
@@ -49,8 +50,8 @@ func current(t testing.TB, l *lake.Lake, known map[name]bool) content {
 		}
 		c.resources[n] = bytes.Clone(r.JSON)
 		var issues []json.RawMessage
-		if len(r.Issues) > 0 {
-			if err := json.Unmarshal(r.Issues, &issues); err != nil {
+		if kept := r.Beside.Of(beside.Issues); kept != nil {
+			if err := json.Unmarshal(kept, &issues); err != nil {
 				t.Fatal(err)
 			}
 			c.issues[n] = len(issues)

@@ -64,7 +64,7 @@ func makePart(ctx context.Context, dir string, workers int, changes func(func(*l
 	_, err := pipeline.Run(ctx, pipeline.Config{
 		Source:  newSource(changes),
 		Stages:  []pipeline.Stage{parse.New(), shred.New()},
-		Sinks:   []pipeline.Sink{columns, annotations.New(b, annotations.Issues, 1), places{p}},
+		Sinks:   slices.Concat([]pipeline.Sink{columns}, annotations.Sinks(b, 1, annotations.Kinds...), []pipeline.Sink{places{p}}),
 		Lenient: true, // what was stored is not judged again
 		Workers: workers,
 		Memory:  inFlight,
@@ -151,9 +151,7 @@ func (s *source) Next(ctx context.Context, b *pipeline.Batch) error {
 		s.line++
 		start := len(b.Data)
 		b.Data = append(append(b.Data, c.JSON...), '\n')
-		if len(c.Issues) > 0 {
-			b.Kept = append(b.Kept, pipeline.Kept{Record: len(b.Records), Kind: string(snapshot.Issues), Data: slices.Clone(c.Issues)})
-		}
+		b.Keep(len(b.Records), c.Beside)
 		b.Records = append(b.Records, pipeline.Record{
 			File: s.file, Line: s.line, Entry: -1, Root: fhir.NoNode,
 			Start: uint32(start), End: uint32(start + len(c.JSON)),

@@ -19,6 +19,7 @@ import (
 
 	"github.com/fhirlake/fhirlake/bench/corpus"
 	"github.com/fhirlake/fhirlake/fhir"
+	"github.com/fhirlake/fhirlake/fhir/beside"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/server/bulk"
 	"github.com/fhirlake/fhirlake/stages/parse"
@@ -109,8 +110,12 @@ func (f *fixture) write(line, issues []byte) lake.Write {
 	if res.Root == fhir.NoNode {
 		f.t.Fatalf("%s: %v", line, res.Issues)
 	}
+	var kept beside.Values
+	if issues != nil {
+		kept = beside.Values{{Kind: beside.Issues, Data: issues}}
+	}
 	return lake.Write{
-		Type: res.Type, ID: string(res.ID), Method: delta.Update, Issues: issues,
+		Type: res.Type, ID: string(res.ID), Method: delta.Update, Beside: kept,
 		Content: xxhash.Sum64(append(slices.Clone(line), issues...)),
 		Stamp: func(dst []byte, number uint32, updated string) []byte {
 			return fhir.AppendStamped(dst, &tree, res.Root, number, updated)

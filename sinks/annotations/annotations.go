@@ -30,7 +30,8 @@ import (
 // measurements.
 const FrameSize = 32 << 10
 
-// Payload says what is kept of the records of a batch. It belongs to one worker.
+// Payload says what is kept of the records of a batch. Of those that a data store had, it
+// is not asked: what was kept of them is. It belongs to one worker.
 type Payload interface {
 	// Start turns to a batch.
 	Start(b *pipeline.Batch)
@@ -50,6 +51,18 @@ type Kind struct {
 // NewKind makes a kind; payload makes what a worker asks.
 func NewKind(name snapshot.AnnotationKind, payload func() Payload) Kind {
 	return Kind{name, payload, pipeline.NewSlot[product]()}
+}
+
+// Kinds are all kinds, for those who write what a data store had.
+var Kinds = []Kind{Issues, NLP}
+
+// Sinks makes a sink of each kind; see [New].
+func Sinks(b *snapshot.Builder, number int64, kinds ...Kind) []pipeline.Sink {
+	sinks := make([]pipeline.Sink, len(kinds))
+	for i, k := range kinds {
+		sinks[i] = New(b, k, number)
+	}
+	return sinks
 }
 
 // Sink writes one kind of annotations. It comes after the sink that decides the

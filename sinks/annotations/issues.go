@@ -14,25 +14,20 @@ import (
 const maxIssueText = 64 << 10
 
 // Issues are what validation found: all issues of each record that was accepted
-// although it has an error. Warnings alone are no reason to keep anything. Of a record
-// that a data store had, they are what it kept.
+// although it has an error. Warnings alone are no reason to keep anything.
 var Issues = NewKind(snapshot.Issues, func() Payload { return new(issues) })
 
 type issues struct {
 	b    *pipeline.Batch
 	walk pipeline.IssueWalk
-	kept []pipeline.Kept // of a stored batch, that are still to come
 }
 
 func (p *issues) Start(b *pipeline.Batch) {
-	p.b, p.kept = b, b.Kept
+	p.b = b
 	p.walk.Start(b)
 }
 
 func (p *issues) Append(dst []byte, i int) []byte {
-	if p.b.Stored {
-		return p.appendKept(dst, i)
-	}
 	if !p.b.Records[i].Flawed {
 		return dst
 	}
@@ -48,13 +43,4 @@ func (p *issues) Append(dst []byte, i int) []byte {
 		}
 	}
 	return outcome.AppendIssues(dst, all)
-}
-
-func (p *issues) appendKept(dst []byte, i int) []byte {
-	for ; len(p.kept) > 0 && p.kept[0].Record <= i; p.kept = p.kept[1:] {
-		if k := &p.kept[0]; k.Record == i && k.Kind == string(snapshot.Issues) {
-			dst = append(dst, k.Data...)
-		}
-	}
-	return dst
 }

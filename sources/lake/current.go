@@ -14,7 +14,7 @@ import (
 	"github.com/RoaringBitmap/roaring/v2"
 
 	"github.com/fhirlake/fhirlake/fhir"
-	"github.com/fhirlake/fhirlake/fhir/outcome"
+	"github.com/fhirlake/fhirlake/fhir/beside"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/pipeline"
 	"github.com/fhirlake/fhirlake/store/delta"
@@ -79,8 +79,8 @@ type segmentText struct {
 	typ    r4.TypeID
 	rows   *roaring.Bitmap // that are wanted; nil: all
 	file   *snapshot.Resources
-	issues *snapshot.Annotations // nil when there are none
-	users  atomic.Int32          // batches that are not loaded, and the source
+	beside besideFiles  // none when the type does not show them
+	users  atomic.Int32 // batches that are not loaded, and the source
 }
 
 // portion is what a batch is made of.
@@ -244,8 +244,8 @@ func (s *Current) openSegment(seg *snapshot.Segment) error {
 	if got := x.file.Rows(); got != seg.Rows {
 		return errors.Join(fmt.Errorf("read %s: it has %d rows, the manifest says %d", seg.Resources.Path, got, seg.Rows), x.file.Close())
 	}
-	if a := seg.Annotation(snapshot.Issues); a != nil && x.typ.ElementByName("extension") != 0 {
-		if x.issues, err = snapshot.OpenAnnotations(s.o.Store.Dir(), a.File.Path); err != nil {
+	if beside.Shows(x.typ) {
+		if x.beside, err = openBeside(s.o.Store.Dir(), seg); err != nil {
 			return errors.Join(err, x.file.Close())
 		}
 	}
@@ -297,7 +297,7 @@ func (s *Current) cut(b *pipeline.Batch) (bool, error) {
 			wanted = countRange(x.rows, from, to)
 		}
 		text := int64(x.file.TextSize(s.frame))
-		packed := s.o.Packed && wanted == to-from && x.issues == nil && s.o.Since == 0 && s.o.Until == 0
+		packed := s.o.Packed && wanted == to-from && len(x.beside) == 0 && s.o.Since == 0 && s.o.Until == 0
 		if size > 0 && (packed != p.packed || wanted == 0) {
 			break
 		}
@@ -351,7 +351,7 @@ func (s *Current) changes(b *pipeline.Batch) (bool, error) {
 			break
 		}
 		st.Type = c.Type
-		if err := s.put(b, c.Type, c.JSON, c.Issues); err != nil {
+		if err := s.put(b, c.Type, c.JSON, c.Beside); err != nil {
 			return false, err
 		}
 		s.read.Add(int64(len(c.JSON)) + 1)
@@ -363,16 +363,10 @@ func (s *Current) changes(b *pipeline.Batch) (bool, error) {
 }
 
 // put adds a resource to a batch as it is shown.
-func (s *Current) put(b *pipeline.Batch, t r4.TypeID, text, kept []byte) error {
+func (s *Current) put(b *pipeline.Batch, t r4.TypeID, text []byte, kept beside.Values) (err error) {
 	start := len(b.Data)
-	if kept == nil || t.ElementByName("extension") == 0 {
-		b.Data = append(b.Data, text...)
-	} else {
-		issues, err := outcome.ParseIssues(kept)
-		if err != nil {
-			return err
-		}
-		b.Data = outcome.AppendShown(b.Data, text, issues)
+	if b.Data, err = beside.AppendShown(b.Data, t, text, kept); err != nil {
+		return err
 	}
 	pipeline.StoredOf.Of(b).Resources++
 	if s.o.Records {
@@ -400,11 +394,7 @@ func (s *Current) drop(x *segmentText) error {
 }
 
 func (x *segmentText) close() error {
-	err := x.file.Close()
-	if x.issues != nil {
-		err = errors.Join(err, x.issues.Close())
-	}
-	return err
+	return errors.Join(x.file.Close(), x.beside.close())
 }
 
 // Close ends the reading. Batches that are not loaded yet still can be.
@@ -449,24 +439,20 @@ func (l loading) NewWorker() (pipeline.Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	issues, err := snapshot.NewFrameReader()
-	if err != nil {
-		decode.Close()
-		return nil, err
-	}
-	return &loader{s: l.s, decode: decode, issues: issues}, nil
+	return &loader{s: l.s, decode: decode}, nil
 }
 
 type loader struct {
-	s              *Current
-	decode, issues *snapshot.FrameReader
-	text           []byte
+	s      *Current
+	decode *snapshot.FrameReader
+	beside besideReader
+	text   []byte
 }
 
 // Close releases the decoders.
 func (l *loader) Close() error {
 	l.decode.Close()
-	l.issues.Close()
+	l.beside.close()
 	return nil
 }
 
@@ -500,7 +486,7 @@ func (l *loader) lines(b *pipeline.Batch, st *pipeline.Stored, x *segmentText, f
 	o := &l.s.o
 	first, rows := x.file.FirstRow(frame), int64(x.file.FrameRows(frame))
 	all := x.rows == nil || countRange(x.rows, uint64(first), uint64(first+rows)) == uint64(rows)
-	if all && x.issues == nil && o.Since == 0 && o.Until == 0 && !o.Records {
+	if all && len(x.beside) == 0 && o.Since == 0 && o.Until == 0 && !o.Records {
 		b.Data, err = l.decode.Append(b.Data, x.file, frame)
 		st.Resources += rows
 		return err
@@ -539,15 +525,9 @@ func (l *loader) line(b *pipeline.Batch, x *segmentText, row uint32, line []byte
 			return err
 		}
 	}
-	var kept []byte
-	if x.issues != nil {
-		data, ok, err := l.issues.Annotation(x.issues, row)
-		if err != nil {
-			return err
-		}
-		if ok {
-			kept = data
-		}
+	kept, err := l.beside.read(x.beside, row)
+	if err != nil {
+		return err
 	}
 	return l.s.put(b, x.typ, line, kept)
 }

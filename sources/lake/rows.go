@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/fhirlake/fhirlake/fhir"
+	"github.com/fhirlake/fhirlake/fhir/beside"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/pipeline"
 	"github.com/fhirlake/fhirlake/store/compact"
@@ -24,7 +25,7 @@ import (
 type row struct {
 	pipeline.Record        // without a place in a batch
 	line            []byte // the resource, without a line end
-	issues          []byte // kept beside it; nil for none
+	beside          beside.Values
 }
 
 // errOrder says that a row is older than the one before it.
@@ -43,9 +44,9 @@ type segmentRows struct {
 	typ    r4.TypeID
 	key    func(t r4.TypeID, id string) snapshot.Key
 	file   *snapshot.Resources
-	issues *snapshot.Annotations // nil when there are none
-	frames *snapshot.FrameReader // of issues
+	beside besideFiles
 	decode *snapshot.FrameReader // shared with other cursors
+	reader besideReader
 
 	frame int    // the next one
 	text  []byte // of the frame before, and buffer
@@ -60,16 +61,8 @@ func openSegment(dir string, rows *compact.Rows, typ r4.TypeID, key func(r4.Type
 	if c.file, err = snapshot.OpenResources(dir, rows.Segment.Resources.Path); err != nil {
 		return nil, err
 	}
-	a := rows.Segment.Annotation(snapshot.Issues)
-	if a == nil {
-		return c, nil
-	}
-	if c.frames, err = snapshot.NewFrameReader(); err == nil {
-		c.issues, err = snapshot.OpenAnnotations(dir, a.File.Path)
-	}
-	if err != nil {
-		c.close()
-		return nil, err
+	if c.beside, err = openBeside(dir, rows.Segment); err != nil {
+		return nil, firstOf(err, c.file.Close())
 	}
 	return c, nil
 }
@@ -135,27 +128,13 @@ func (c *segmentRows) read(r *row, at uint32, line []byte) error {
 	r.Key = c.key(c.typ, string(h.ID))
 	r.Deleted = c.rows.Deleted.Contains(at)
 	r.Replaces, r.BaseSegment, r.BaseRow = true, seg.Ordinal, at
-	if c.issues != nil {
-		data, ok, err := c.frames.Annotation(c.issues, at)
-		if err != nil {
-			return err
-		}
-		if ok {
-			r.issues = data
-		}
-	}
-	return nil
+	r.beside, err = c.reader.read(c.beside, at)
+	return err
 }
 
 func (c *segmentRows) close() error {
-	err := c.file.Close()
-	if c.frames != nil {
-		c.frames.Close()
-	}
-	if c.issues != nil {
-		err = firstOf(err, c.issues.Close())
-	}
-	return err
+	c.reader.close()
+	return firstOf(c.file.Close(), c.beside.close())
 }
 
 func firstOf(a, b error) error {
@@ -187,7 +166,7 @@ func (c *commits) next(r *row) (bool, error) {
 			return false, fmt.Errorf("read delta store: commit %d: %w", e.Seq, errOrder)
 		}
 		c.time = e.Updated
-		*r = row{line: e.JSON, issues: e.Issues}
+		*r = row{line: e.JSON, beside: e.Beside}
 		r.Key, r.Content, r.Version, r.Updated = e.Key, e.Content, e.Number, e.Updated
 		if e.Method == delta.Delete {
 			r.Deleted = true

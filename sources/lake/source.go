@@ -114,9 +114,7 @@ func (s *Source) put(b *pipeline.Batch, r *row) {
 	rec := r.Record
 	rec.File, rec.Line, rec.Entry, rec.Root = s.file, s.line, -1, fhir.NoNode
 	rec.Start, rec.End = uint32(start), uint32(start+len(r.line))
-	if r.issues != nil {
-		b.Kept = append(b.Kept, pipeline.Kept{Record: len(b.Records), Kind: string(snapshot.Issues), Data: slices.Clone(r.issues)})
-	}
+	b.Keep(len(b.Records), r.beside)
 	b.Records = append(b.Records, rec)
 	b.Input += int64(len(r.line)) + 1
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/fhirlake/fhirlake/fhir"
+	"github.com/fhirlake/fhirlake/fhir/beside"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/pipeline"
 	"github.com/fhirlake/fhirlake/pipeline/pipetest"
@@ -100,12 +101,12 @@ func (w *world) segment(typ r4.TypeID, perFrame int, lines ...string) *compact.R
 	return &w.rows[len(w.rows)-1]
 }
 
-// keep writes issues beside some rows of the last segment.
-func (w *world) keep(typ r4.TypeID, issues map[uint32]string) {
+// keep writes values of a kind beside some rows of the last segment.
+func (w *world) keep(typ r4.TypeID, kind beside.Kind, values map[uint32]string) {
 	w.t.Helper()
 	seg := w.rows[len(w.rows)-1].Segment
 	var f snapshot.File
-	out, err := w.builder.ByOrdinal(seg.Ordinal).CreateAnnotations(snapshot.Issues, 1, &f)
+	out, err := w.builder.ByOrdinal(seg.Ordinal).CreateAnnotations(kind, 1, &f)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -113,7 +114,7 @@ func (w *world) keep(typ r4.TypeID, issues map[uint32]string) {
 	var first uint32
 	n := uint32(0)
 	for row := range uint32(seg.Rows) {
-		data, ok := issues[row]
+		data, ok := values[row]
 		if !ok {
 			continue
 		}
@@ -134,11 +135,11 @@ func (w *world) keep(typ r4.TypeID, issues map[uint32]string) {
 	if err = errors.Join(err, out.Close()); err != nil {
 		w.t.Fatal(err)
 	}
-	seg.Annotations = []snapshot.Annotation{{Kind: snapshot.Issues, Rows: int64(n), File: f}}
+	seg.Annotations = append(seg.Annotations, snapshot.Annotation{Kind: kind, Rows: int64(n), File: f})
 }
 
-// commit writes a version of the delta; "" as issues are none.
-func (w *world) commit(typ r4.TypeID, id string, number, second int, method delta.Method, issues string) {
+// commit writes a version of the delta.
+func (w *world) commit(typ r4.TypeID, id string, number, second int, method delta.Method, kept ...beside.Value) {
 	w.t.Helper()
 	if w.delta == nil {
 		var err error
@@ -155,9 +156,7 @@ func (w *world) commit(typ r4.TypeID, id string, number, second int, method delt
 	} else {
 		e.Content = 0
 	}
-	if issues != "" {
-		e.Issues = []byte(issues)
-	}
+	e.Beside = kept
 	if err := w.delta.Commit([]delta.Entry{e}, nil); err != nil {
 		w.t.Fatal(err)
 	}
@@ -218,9 +217,8 @@ func told(t *testing.T, s *Source) (lines []string, err error) {
 			if r.Deleted {
 				line += " deleted"
 			}
-			if len(kept) > 0 && kept[0].Record == i {
-				line += " " + kept[0].Kind + " " + string(kept[0].Data)
-				kept = kept[1:]
+			for ; len(kept) > 0 && kept[0].Record == i; kept = kept[1:] {
+				line += fmt.Sprintf(" %s %s", kept[0].Kind, kept[0].Data)
 			}
 			lines = append(lines, line)
 		}
@@ -247,9 +245,9 @@ func TestRowsComeByTypeAndTime(t *testing.T) {
 	w.segment(r4.TypePatient, 2, stored(r4.TypePatient, "a", 1, 1), stored(r4.TypePatient, "b", 1, 1), stored(r4.TypePatient, "a", 2, 5))
 	w.segment(r4.TypeBasic, 1, stored(r4.TypeBasic, "c", 1, 9))
 	w.segment(r4.TypePatient, 5, stored(r4.TypePatient, "d", 1, 1), stored(r4.TypePatient, "e", 1, 5), stored(r4.TypePatient, "e", 2, 7))
-	w.commit(r4.TypePatient, "f", 1, 5, delta.Create, "")
-	w.commit(r4.TypeBasic, "c", 2, 9, delta.Update, "")
-	w.commit(r4.TypePatient, "a", 3, 9, delta.Update, "")
+	w.commit(r4.TypePatient, "f", 1, 5, delta.Create)
+	w.commit(r4.TypeBasic, "c", 2, 9, delta.Update)
+	w.commit(r4.TypePatient, "a", 3, 9, delta.Update)
 	expect(t, w.open(nil),
 		"Basic/c v1 was 1:0", "Basic/c v2 content 20", // of one time the delta is the last
 		"Patient/a v1 was 0:0", "Patient/b v1 was 0:1", "Patient/d v1 was 2:0", // of one time by segment and row
@@ -261,8 +259,8 @@ func TestDeletionsAreRows(t *testing.T) {
 	w := newWorld(t)
 	rows := w.segment(r4.TypePatient, 2, stored(r4.TypePatient, "a", 1, 1), stored(r4.TypePatient, "a", 2, 2))
 	rows.Deleted.Add(1)
-	w.commit(r4.TypePatient, "b", 1, 3, delta.Create, "")
-	w.commit(r4.TypePatient, "b", 2, 4, delta.Delete, "")
+	w.commit(r4.TypePatient, "b", 1, 3, delta.Create)
+	w.commit(r4.TypePatient, "b", 2, 4, delta.Delete)
 	expect(t, w.open(nil), "Patient/a v1 was 0:0", "Patient/a v2 was 0:1 deleted", "Patient/b v1 content 10", "Patient/b v2 content 0 deleted")
 }
 
@@ -276,26 +274,34 @@ func TestWhatIsLeftOut(t *testing.T) {
 		t.Fatal(err) // a segment without a row that lives is not opened
 	}
 	for n := range 3 {
-		w.commit(r4.TypePatient, "b", n+1, 4+n, delta.Update, "")
+		w.commit(r4.TypePatient, "b", n+1, 4+n, delta.Update)
 	}
-	w.commit(r4.TypePatient, "c", 1, 9, delta.Create, "")
+	w.commit(r4.TypePatient, "c", 1, 9, delta.Create)
 	expect(t, w.open(func(o *Options) {
 		o.After = 1
 		o.Skip = func(e *delta.Entry) bool { return e.ID == "c" }
 	}), "Patient/a v1 was 0:0", "Patient/a v3 was 0:2", "Patient/b v2 content 20", "Patient/b v3 content 30")
 }
 
-func TestIssuesStayBesideTheirRows(t *testing.T) {
+func TestValuesStayBesideTheirRows(t *testing.T) {
 	w := newWorld(t)
 	rows := w.segment(r4.TypePatient, 2,
 		stored(r4.TypePatient, "a", 1, 1), stored(r4.TypePatient, "b", 1, 1), stored(r4.TypePatient, "c", 1, 1), stored(r4.TypePatient, "d", 1, 1))
-	w.keep(r4.TypePatient, map[uint32]string{0: `["of a"]`, 1: `["of b"]`, 3: `["of d"]`})
+	// A table is no business of rows: what is in it is made anew.
+	rows.Segment.Annotations = append(rows.Segment.Annotations, snapshot.Annotation{Kind: snapshot.Entities, Rows: 9, File: snapshot.File{Path: "files/none.parquet"}})
+	w.keep(r4.TypePatient, beside.Issues, map[uint32]string{0: `["of a"]`, 1: `["of b"]`, 3: `["of d"]`})
+	w.keep(r4.TypePatient, beside.NLP, map[uint32]string{0: `{"of":"a"}`, 2: `{"of":"c"}`, 3: `{"of":"d"}`})
+	w.keep(r4.TypePatient, "other", map[uint32]string{1: `1`, 3: `3`})
 	rows.Alive.Remove(0)
 	w.segment(r4.TypePatient, 2, stored(r4.TypePatient, "e", 1, 1))
-	w.commit(r4.TypePatient, "f", 1, 2, delta.Create, `["of f"]`)
-	w.commit(r4.TypePatient, "g", 1, 3, delta.Create, "")
-	expect(t, w.open(nil), `Patient/b v1 was 0:1 issues ["of b"]`, "Patient/c v1 was 0:2", `Patient/d v1 was 0:3 issues ["of d"]`,
-		"Patient/e v1 was 1:0", `Patient/f v1 content 10 issues ["of f"]`, "Patient/g v1 content 10")
+	w.keep(r4.TypePatient, beside.NLP, map[uint32]string{0: `{"of":"e"}`})
+	w.segment(r4.TypePatient, 2, stored(r4.TypePatient, "f", 1, 1))
+	w.commit(r4.TypePatient, "g", 1, 2, delta.Create, beside.Value{Kind: beside.Issues, Data: []byte(`["of g"]`)}, beside.Value{Kind: beside.NLP, Data: []byte(`{"of":"g"}`)})
+	w.commit(r4.TypePatient, "h", 1, 3, delta.Create)
+	w.commit(r4.TypePatient, "i", 1, 4, delta.Create, beside.Value{Kind: beside.NLP, Data: []byte(`{"of":"i"}`)})
+	expect(t, w.open(nil), `Patient/b v1 was 0:1 issues ["of b"] other 1`, `Patient/c v1 was 0:2 nlp {"of":"c"}`,
+		`Patient/d v1 was 0:3 issues ["of d"] nlp {"of":"d"} other 3`, `Patient/e v1 was 1:0 nlp {"of":"e"}`, "Patient/f v1 was 2:0",
+		`Patient/g v1 content 10 issues ["of g"] nlp {"of":"g"}`, "Patient/h v1 content 10", `Patient/i v1 content 10 nlp {"of":"i"}`)
 }
 
 func TestNothingToRead(t *testing.T) {
@@ -389,8 +395,8 @@ func TestContract(t *testing.T) {
 func TestContractOfADelta(t *testing.T) {
 	w := newWorld(t)
 	w.segment(r4.TypeObservation, 2, stored(r4.TypeObservation, "o", 1, 1))
-	w.commit(r4.TypeBasic, "b", 1, 2, delta.Create, "")
-	w.commit(r4.TypePatient, "p", 1, 3, delta.Create, "")
+	w.commit(r4.TypeBasic, "b", 1, 2, delta.Create)
+	w.commit(r4.TypePatient, "p", 1, 3, delta.Create)
 	pipetest.TestSource(t, func(*testing.T) pipeline.Source { return w.open(nil) })
 }
 

@@ -26,6 +26,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 
+	"github.com/fhirlake/fhirlake/fhir/beside"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 )
 
@@ -70,9 +71,9 @@ type Version struct {
 // Entry is a version with what is stored of it.
 type Entry struct {
 	Version
-	Seq    uint64 // place in the order of commits, from 1
-	JSON   []byte // the resource as it is served; nil for a deletion
-	Issues []byte // kept issues as outcome.AppendIssues writes them, or nil
+	Seq    uint64        // place in the order of commits, from 1
+	JSON   []byte        // the resource as it is stored; nil for a deletion
+	Beside beside.Values // what is kept beside it
 
 	// Idempotency, when it has a key, makes the write single: a second one with
 	// the same key is refused with a *DuplicateKeyError until the key expires.
@@ -90,7 +91,7 @@ type Idempotency struct {
 const (
 	MaxID             = 64       // bytes of a logical id (FHIR R4, 2.24.0.1)
 	MaxIdempotencyKey = 256      // bytes
-	MaxContent        = 64 << 20 // bytes of JSON and Issues of one entry
+	MaxContent        = 64 << 20 // bytes of JSON and Beside of one entry
 	MaxBatch          = 512 << 20
 )
 
@@ -176,10 +177,13 @@ func (e *Entry) check() error {
 		return fmt.Errorf("delta entry: a %s by %v", e.Type, e.Method)
 	case (e.Method == Delete) != (len(e.JSON) == 0):
 		return fmt.Errorf("delta entry: a %s by %v with %d bytes of content", e.Type, e.Method, len(e.JSON))
-	case len(e.JSON) > MaxContent || len(e.Issues) > MaxContent-len(e.JSON):
-		return fmt.Errorf("delta entry: %d bytes of content and %d of issues are more than %d", len(e.JSON), len(e.Issues), MaxContent)
+	case len(e.JSON) > MaxContent || e.Beside.Size() > MaxContent-len(e.JSON):
+		return fmt.Errorf("delta entry: %d bytes of content and %d beside it are more than %d", len(e.JSON), e.Beside.Size(), MaxContent)
 	case len(e.Idempotency.Key) > MaxIdempotencyKey:
 		return fmt.Errorf("delta entry: an idempotency key of %d bytes, at most %d go", len(e.Idempotency.Key), MaxIdempotencyKey)
+	}
+	if err := e.Beside.Check(); err != nil {
+		return fmt.Errorf("delta entry: beside a %s: %w", e.Type, err)
 	}
 	return nil
 }

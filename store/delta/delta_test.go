@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/fhirlake/fhirlake/fhir/beside"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 )
 
@@ -106,16 +107,16 @@ func TestLatestIsTheNewestVersion(t *testing.T) {
 	s := openStore(t, t.TempDir(), small(c))
 	first := commit(t, s, entry(patient, "a", 1, Create), entry(patient, "ab", 1, Create), entry(observation, "a", 1, Create))
 	c.at = c.at.Add(time.Second)
-	withIssues := entry(patient, "a", 2, Update)
-	withIssues.Issues = []byte(`[{"severity":"error"}]`)
-	second := commit(t, s, withIssues, entry(observation, "a", 2, Delete))
+	kept := entry(patient, "a", 2, Update)
+	kept.Beside = beside.Values{{Kind: beside.Issues, Data: []byte(`[{"severity":"error"}]`)}, {Kind: beside.NLP, Data: []byte(`{}`)}, {Kind: "other", Data: []byte(`1`)}}
+	second := commit(t, s, kept, entry(observation, "a", 2, Delete))
 	commit(t, s, entry(patient, "x.Y-9", 300, Patch))
 
 	got, ok, err := s.Latest(patient, "a", []byte("kept"))
 	if err != nil || !ok {
 		t.Fatalf("got %v, %v", ok, err)
 	}
-	want := withIssues
+	want := kept
 	want.Seq, want.Updated = 4, time.Date(2026, 3, 1, 12, 0, 1, 123000000, time.UTC).UnixMicro()
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -168,6 +169,15 @@ func TestWhatCannotBeAnEntryIsRefused(t *testing.T) {
 		"a deletion with content": func(e *Entry) { e.Method = Delete },
 		"an update without":       func(e *Entry) { e.JSON = nil },
 		"a long key":              func(e *Entry) { e.Idempotency.Key = string(make([]byte, 257)) },
+		"too much beside it":      func(e *Entry) { e.Beside = beside.Values{{Kind: beside.NLP, Data: make([]byte, MaxContent)}} },
+		"kinds that fall": func(e *Entry) {
+			e.Beside = beside.Values{{Kind: beside.NLP, Data: []byte("1")}, {Kind: beside.Issues, Data: []byte("1")}}
+		},
+		"a kind twice": func(e *Entry) {
+			e.Beside = beside.Values{{Kind: beside.NLP, Data: []byte("1")}, {Kind: beside.NLP, Data: []byte("1")}}
+		},
+		"a kind without a name": func(e *Entry) { e.Beside = beside.Values{{Data: []byte("1")}} },
+		"nothing of a kind":     func(e *Entry) { e.Beside = beside.Values{{Kind: beside.NLP}} },
 	} {
 		bad := entry(patient, "a", 1, Create)
 		change(&bad)

@@ -67,7 +67,7 @@ func (v *Snapshot) ByNumber(t r4.TypeID, id string, number uint32, dst []byte) (
 }
 
 // Resource iterates over the versions of one resource, the newest first. An
-// error is given once, as the last pair. JSON and Issues of an entry are the
+// error is given once, as the last pair. JSON and the data of Beside of an entry are the
 // engine's memory, and valid until the next step.
 func (v *Snapshot) Resource(t r4.TypeID, id string) iter.Seq2[*Entry, error] {
 	return v.versions(appendResourcePrefix(nil, t, id))

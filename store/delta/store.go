@@ -321,7 +321,7 @@ func (s *Store) begin() (end func(), err error) {
 }
 
 // Latest returns the newest version of a resource, deletions included, and whether
-// there is one. JSON and Issues are appended to dst and share its memory.
+// there is one. JSON and the data of Beside are appended to dst and share its memory.
 func (s *Store) Latest(t r4.TypeID, id string, dst []byte) (Entry, bool, error) {
 	return s.read(t, id, 1<<32-1, false, dst)
 }
@@ -390,15 +390,22 @@ func readVersion(r pebble.Reader, upTo uint64, t r4.TypeID, id string, number ui
 	return Entry{}, false, damaged("read delta store", it.Error())
 }
 
-// keep moves JSON and Issues from the engine's memory to the end of dst.
+// keep moves JSON and the data of Beside from the engine's memory to the end of dst.
 func (e *Entry) keep(dst []byte) {
-	start, mid := len(dst), len(dst)+len(e.JSON)
-	dst = append(append(dst, e.JSON...), e.Issues...)
-	if e.JSON != nil {
-		e.JSON = dst[start:mid]
+	at := len(dst)
+	dst = append(dst, e.JSON...)
+	for i := range e.Beside {
+		dst = append(dst, e.Beside[i].Data...)
 	}
-	if e.Issues != nil {
-		e.Issues = dst[mid:]
+	next := func(n int) []byte {
+		at += n
+		return dst[at-n : at]
+	}
+	if e.JSON != nil {
+		e.JSON = next(len(e.JSON))
+	}
+	for i := range e.Beside {
+		e.Beside[i].Data = next(len(e.Beside[i].Data))
 	}
 }
 

@@ -5,14 +5,19 @@ import (
 	"fmt"
 	"hash/crc32"
 
+	"github.com/fhirlake/fhirlake/fhir/beside"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 )
 
-// A version's value is a header of fixed size, the JSON and the issues. The
+// A version's value is a header of fixed size, the JSON, and what is kept beside it. The
 // checksum covers the key too, so that a value under a wrong key is found.
+//
+// In format 1 issues alone are kept, without a name. It is still read: what a data store
+// has in its delta stays there until the next compaction.
 const (
-	valueFormat = 1
-	headerSize  = 54
+	formatIssues = 1
+	valueFormat  = 2
+	headerSize   = 54
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -27,9 +32,14 @@ func appendValue(dst, key []byte, e *Entry) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, e.Key[0])
 	dst = binary.LittleEndian.AppendUint64(dst, e.Key[1])
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(e.JSON)))
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(e.Issues)))
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(besideSize(e.Beside)))
 	dst = append(dst, e.JSON...)
-	dst = append(dst, e.Issues...)
+	for i := range e.Beside {
+		b := &e.Beside[i]
+		dst = append(append(dst, byte(len(b.Kind))), b.Kind...)
+		dst = binary.LittleEndian.AppendUint32(dst, uint32(len(b.Data)))
+		dst = append(dst, b.Data...)
+	}
 	binary.LittleEndian.PutUint32(dst[start:], checksum(key, dst[start+4:]))
 	return dst
 }
@@ -38,7 +48,16 @@ func checksum(key, rest []byte) uint32 {
 	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, rest)
 }
 
-func valueSize(e *Entry) int { return headerSize + len(e.JSON) + len(e.Issues) }
+func valueSize(e *Entry) int { return headerSize + len(e.JSON) + besideSize(e.Beside) }
+
+// besideSize is the size of values with their kinds and lengths.
+func besideSize(v beside.Values) int {
+	n := v.Size()
+	for i := range v {
+		n += 1 + len(v[i].Kind) + 4
+	}
+	return n
+}
 
 // valueSeq reads only the Seq of a value.
 func valueSeq(v []byte) (uint64, error) {
@@ -49,7 +68,7 @@ func valueSeq(v []byte) (uint64, error) {
 }
 
 // parseValue reads a value into e, but for type, id and number, which the key
-// has. JSON and Issues alias v.
+// has. JSON and the data of Beside alias v.
 func parseValue(key, v []byte, e *Entry) error {
 	if len(v) < headerSize {
 		return fmt.Errorf("%w: a version is cut short", ErrCorrupt)
@@ -57,8 +76,8 @@ func parseValue(key, v []byte, e *Entry) error {
 	if binary.LittleEndian.Uint32(v) != checksum(key, v[4:]) {
 		return fmt.Errorf("%w: the checksum of a version is wrong", ErrCorrupt)
 	}
-	if v[4] != valueFormat {
-		return fmt.Errorf("a version has format %d, this program knows %d", v[4], valueFormat)
+	if v[4] != valueFormat && v[4] != formatIssues {
+		return fmt.Errorf("a version has format %d, this program knows %d and %d", v[4], formatIssues, valueFormat)
 	}
 	e.Method = Method(v[5])
 	e.Seq = binary.LittleEndian.Uint64(v[6:])
@@ -69,12 +88,37 @@ func parseValue(key, v []byte, e *Entry) error {
 	if len(v)-headerSize != n+m {
 		return fmt.Errorf("%w: a version of %d bytes should have %d", ErrCorrupt, len(v), headerSize+n+m)
 	}
-	e.JSON, e.Issues = nil, nil
+	e.JSON, e.Beside = nil, nil
 	if n > 0 {
 		e.JSON = v[headerSize : headerSize+n]
 	}
-	if m > 0 {
-		e.Issues = v[headerSize+n:]
+	switch {
+	case m == 0:
+		return nil
+	case v[4] == formatIssues:
+		e.Beside = beside.Values{{Kind: beside.Issues, Data: v[headerSize+n:]}}
+		return nil
+	}
+	return parseBeside(v[headerSize+n:], e)
+}
+
+// parseBeside reads what is kept beside a version.
+func parseBeside(v []byte, e *Entry) error {
+	for len(v) > 0 {
+		k := 1 + int(v[0])
+		if len(v) < k+4 {
+			return fmt.Errorf("%w: what is beside a version is cut short", ErrCorrupt)
+		}
+		data := v[k+4:]
+		n := binary.LittleEndian.Uint32(v[k:])
+		if uint64(n) > uint64(len(data)) {
+			return fmt.Errorf("%w: what is beside a version is cut short", ErrCorrupt)
+		}
+		e.Beside = append(e.Beside, beside.Value{Kind: beside.KindOf(v[1:k]), Data: data[:n:n]})
+		v = data[n:]
+	}
+	if err := e.Beside.Check(); err != nil {
+		return fmt.Errorf("%w: beside a version: %v", ErrCorrupt, err)
 	}
 	return nil
 }

@@ -3,7 +3,9 @@ package fsck_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -58,9 +60,18 @@ func resources(t *testing.T, rows int) []byte {
 	}})
 }
 
-// annotate writes a file of annotations in one frame.
+// annotate writes a file of annotations in one frame, and a table.
 func annotate(t *testing.T, seg *snapshot.SegmentBuilder, lines []string) {
 	t.Helper()
+	table := snapshot.Annotation{Kind: snapshot.Entities, Rows: 100}
+	out, err := seg.CreateAnnotations(table.Kind, 1, &table.File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(out, "what is in it is not looked at")
+	if err := out.Close(); err != nil {
+		t.Fatal(err)
+	}
 	a := snapshot.Annotation{Kind: snapshot.Issues, Rows: 2}
 	w, err := seg.CreateAnnotations(a.Kind, 1, &a.File)
 	if err != nil {
@@ -79,7 +90,7 @@ func annotate(t *testing.T, seg *snapshot.SegmentBuilder, lines []string) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	seg.Annotations = append(seg.Annotations, a)
+	seg.Annotations = append(seg.Annotations, table, a)
 }
 
 // counts says what a test's segment holds, so that a test can make them differ.
@@ -211,7 +222,7 @@ func TestCounts(t *testing.T) {
 func TestAnnotations(t *testing.T) {
 	const one, three = `{"row":1,"data":[]}`, `{"row":3,"data":[]}`
 	r, c, _ := lake(t, even, one, three)
-	if rep := check(t, r, c); !rep.OK() || len(rep.Findings) > 0 || rep.Files != 6 {
+	if rep := check(t, r, c); !rep.OK() || len(rep.Findings) > 0 || rep.Files != 7 {
 		t.Errorf("sound: %+v", rep)
 	}
 	for name, tc := range map[string]struct {
@@ -229,11 +240,23 @@ func TestAnnotations(t *testing.T) {
 			expect(t, check(t, r, c), fsck.Damage, tc.want)
 		})
 	}
-	r, c, s := lake(t, even, one, three)
-	if err := os.Remove(filepath.Join(s.Dir(), "files/Patient/u-1.1.issues.zst")); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"u-1.1.issues.zst", "u-1.1.entities.parquet"} {
+		r, c, s := lake(t, even, one, three)
+		file := filepath.Join(s.Dir(), "files/Patient", name)
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text[10] ^= 1
+		if err := errors.Join(os.Chmod(file, 0o644), os.WriteFile(file, text, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, check(t, r, c), fsck.Damage, name)
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, check(t, r, c), fsck.Damage, name+": the file is missing")
 	}
-	expect(t, check(t, r, c), fsck.Damage, "u-1.1.issues.zst: the file is missing")
 }
 
 func expect(t *testing.T, rep *fsck.Report, severity fsck.Severity, want string) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fhirlake/fhirlake/fhir"
+	"github.com/fhirlake/fhirlake/fhir/beside"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/store/delta"
 	"github.com/fhirlake/fhirlake/store/snapshot"
@@ -41,7 +42,7 @@ type Write struct {
 	IfNoneMatch bool   // the id must never have existed
 	MustExist   bool   // there must be a current version that is not a deletion
 
-	Issues []byte // to be kept beside it; see [Resource]
+	Beside beside.Values // to be kept beside it
 	// IdempotencyKey, when not empty, must not have been used in the last 24 hours.
 	IdempotencyKey string
 }
@@ -335,7 +336,7 @@ func (l *Lake) decide(c *commit, i int, w *Write) error {
 	if w.Method == delta.Delete {
 		out.Content = 0
 	}
-	c.entries = append(c.entries, delta.Entry{Version: out.Version, Issues: w.Issues})
+	c.entries = append(c.entries, delta.Entry{Version: out.Version, Beside: w.Beside})
 	c.index = append(c.index, i)
 	return nil
 }
@@ -360,7 +361,7 @@ func (l *Lake) current(w *Write) (r Resource, found bool, err error) {
 	}
 	switch {
 	case ok && (!found || e.Number >= s.Version):
-		return Resource{Version: e.Version, JSON: e.JSON, Issues: e.Issues}, true, nil
+		return Resource{Version: e.Version, JSON: e.JSON, Beside: e.Beside}, true, nil
 	case !found:
 		return Resource{}, false, nil
 	}

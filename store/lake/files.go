@@ -3,6 +3,7 @@ package lake
 import (
 	"bytes"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/fhirlake/fhirlake/store/snapshot"
@@ -12,7 +13,14 @@ import (
 type files struct {
 	snap        *snapshot.Store
 	resources   *cache[uint32, *snapshot.Resources]
-	annotations *cache[uint32, *snapshot.Annotations]
+	annotations *cache[annotationKey, *snapshot.Annotations]
+}
+
+// annotationKey names the annotations of one kind of a segment: those by this path, since
+// others may take their place.
+type annotationKey struct {
+	segment uint32
+	path    string
 }
 
 func newFiles(s *snapshot.Store, limit int) *files {
@@ -20,7 +28,7 @@ func newFiles(s *snapshot.Store, limit int) *files {
 	return &files{
 		snap:        s,
 		resources:   newCache[uint32](half, func(r *snapshot.Resources) { r.Close() }),
-		annotations: newCache[uint32](half, func(a *snapshot.Annotations) { a.Close() }),
+		annotations: newCache[annotationKey](half, func(a *snapshot.Annotations) { a.Close() }),
 	}
 }
 
@@ -34,9 +42,9 @@ func (f *files) open(seg *snapshot.Segment) (*item[uint32, *snapshot.Resources],
 	return it, err
 }
 
-// openIssues gives the issues of a segment, pinned.
-func (f *files) openIssues(seg *snapshot.Segment, a *snapshot.Annotation) (*item[uint32, *snapshot.Annotations], error) {
-	it, mine, err := f.annotations.pin(seg.Ordinal)
+// openAnnotations gives annotations of a segment, pinned.
+func (f *files) openAnnotations(seg *snapshot.Segment, a *snapshot.Annotation) (*item[annotationKey, *snapshot.Annotations], error) {
+	it, mine, err := f.annotations.pin(annotationKey{seg.Ordinal, a.File.Path})
 	if mine {
 		x, e := snapshot.OpenAnnotations(f.snap.Dir(), a.File.Path)
 		err = f.annotations.fill(it, x, 1, e)
@@ -44,12 +52,16 @@ func (f *files) openIssues(seg *snapshot.Segment, a *snapshot.Annotation) (*item
 	return it, err
 }
 
-func (f *files) keep(live func(uint32) bool) {
-	f.resources.keep(live)
-	f.annotations.keep(live)
+// keep closes the files of segments and annotations that are not in m.
+func (f *files) keep(m *snapshot.Manifest) {
+	f.resources.keep(func(ordinal uint32) bool { return m.ByOrdinal(ordinal) != nil })
+	f.annotations.keep(func(k annotationKey) bool {
+		seg := m.ByOrdinal(k.segment)
+		return seg != nil && slices.ContainsFunc(seg.Annotations, func(a snapshot.Annotation) bool { return a.File.Path == k.path })
+	})
 }
 
-func (f *files) close() { f.keep(func(uint32) bool { return false }) }
+func (f *files) close() { f.keep(&snapshot.Manifest{}) }
 
 // frames keeps decoded frames. It is divided, so that readers on many processors do
 // not wait for one lock.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -17,6 +18,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/fhirlake/fhirlake/fhir"
+	"github.com/fhirlake/fhirlake/fhir/beside"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/store/delta"
 	"github.com/fhirlake/fhirlake/store/snapshot"
@@ -160,6 +162,36 @@ func (y *layer) add(rows []row) {
 	if err := errors.Join(out.Close(), columns.Close()); err != nil {
 		y.t.Fatal(err)
 	}
+}
+
+// annotate writes values of a kind beside rows of the last segment, one a frame.
+func (y *layer) annotate(kind beside.Kind, values map[uint32]string) {
+	y.t.Helper()
+	segments := y.builder.Segments()
+	s := segments[len(segments)-1]
+	a := snapshot.Annotation{Kind: kind, Rows: int64(len(values))}
+	out, err := s.CreateAnnotations(kind, y.base.Number+1, &a.File)
+	if err != nil {
+		y.t.Fatal(err)
+	}
+	z, err := zstd.NewWriter(nil)
+	if err != nil {
+		y.t.Fatal(err)
+	}
+	var frames []snapshot.AnnotationFrame
+	for _, row := range slices.Sorted(maps.Keys(values)) {
+		line := snapshot.AppendAnnotation(snapshot.AppendAnnotationRow(nil, row), r4.TypePatient, []byte("x"), 1, []byte(values[row]))
+		c := z.EncodeAll(line, nil)
+		frames = append(frames, snapshot.AnnotationFrame{First: row, Frame: snapshot.Frame{Compressed: uint32(len(c)), Uncompressed: uint32(len(line)), Rows: 1}})
+		if _, err := out.Write(c); err != nil {
+			y.t.Fatal(err)
+		}
+	}
+	_, err = out.Write(snapshot.AppendAnnotationTables(nil, frames))
+	if err = errors.Join(err, out.Close()); err != nil {
+		y.t.Fatal(err)
+	}
+	s.Annotations = append(s.Annotations, a)
 }
 
 // index writes the entries so far and forgets them.

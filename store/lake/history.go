@@ -170,7 +170,7 @@ func (r *reading) emit(h *historyItem, f func(*Resource) error) error {
 		if err != nil {
 			return err
 		}
-		res = Resource{Version: e.Version, JSON: e.JSON, Issues: e.Issues}
+		res = Resource{Version: e.Version, JSON: e.JSON, Beside: e.Beside}
 	}
 	if res.JSON != nil {
 		r.text = res.JSON

@@ -29,6 +29,7 @@ import (
 
 	"github.com/minio/highwayhash"
 
+	"github.com/fhirlake/fhirlake/fhir/beside"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/store/delta"
 	"github.com/fhirlake/fhirlake/store/snapshot"
@@ -69,8 +70,8 @@ type Options struct {
 // Resource is one version of a resource.
 type Resource struct {
 	delta.Version
-	JSON   []byte // as stored, with meta.versionId and meta.lastUpdated; nil for a deletion
-	Issues []byte // what is kept beside it, as fhir/outcome.AppendIssues writes it; nil for none
+	JSON   []byte        // as stored, with meta.versionId and meta.lastUpdated; nil for a deletion
+	Beside beside.Values // what is kept beside it
 }
 
 // Lake is an open data store. One process has it open; its caller owns the root. It is

@@ -1,9 +1,11 @@
 package lake
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
 
+	"github.com/fhirlake/fhirlake/fhir/beside"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/store/delta"
 	"github.com/fhirlake/fhirlake/store/snapshot"
@@ -68,7 +70,7 @@ func fromDelta(e *delta.Entry) (Resource, error) {
 	if e.Method == delta.Delete {
 		return Resource{}, &GoneError{e.Version}
 	}
-	return Resource{Version: e.Version, JSON: e.JSON, Issues: e.Issues}, nil
+	return Resource{Version: e.Version, JSON: e.JSON, Beside: e.Beside}, nil
 }
 
 func (l *Lake) fromSnapshot(v *view, s *snapshot.Entry, t r4.TypeID, id string, dst []byte) (Resource, error) {
@@ -97,7 +99,7 @@ func version(s *snapshot.Entry, t r4.TypeID, id string) delta.Version {
 	}
 }
 
-// load sets the text and the issues of r from the row at a, whose type, id and version
+// load sets the text of r, and what is kept beside it, from the row at a, whose type, id and version
 // must be those of r: the way there was a hash, and a table of frames that has no
 // checksum.
 func (l *Lake) load(v *view, r *Resource, a snapshot.Address, dst []byte) error {
@@ -119,14 +121,21 @@ func (l *Lake) load(v *view, r *Resource, a snapshot.Address, dst []byte) error 
 	if err != nil {
 		return err
 	}
-	if x := seg.Annotation(snapshot.Issues); x != nil {
-		return l.loadIssues(r, seg, x, a.Row)
+	for i := range seg.Annotations {
+		x := &seg.Annotations[i]
+		if x.IsTable() {
+			continue
+		}
+		if err := l.loadBeside(r, seg, x, a.Row); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-func (l *Lake) loadIssues(r *Resource, seg *snapshot.Segment, x *snapshot.Annotation, row uint32) error {
-	it, err := l.files.openIssues(seg, x)
+// loadBeside adds to r what a file of annotations has of a row.
+func (l *Lake) loadBeside(r *Resource, seg *snapshot.Segment, x *snapshot.Annotation, row uint32) error {
+	it, err := l.files.openAnnotations(seg, x)
 	if err != nil {
 		return err
 	}
@@ -138,7 +147,7 @@ func (l *Lake) loadIssues(r *Resource, seg *snapshot.Segment, x *snapshot.Annota
 	defer func() { l.frames.readers <- d }()
 	data, ok, err := d.Annotation(it.value, row)
 	if ok {
-		r.Issues = append([]byte(nil), data...)
+		r.Beside = append(r.Beside, beside.Value{Kind: x.Kind, Data: bytes.Clone(data)})
 	}
 	return err
 }

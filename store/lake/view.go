@@ -60,7 +60,7 @@ func (l *Lake) Published() error {
 		old.done()
 	}
 	live := func(ordinal uint32) bool { return v.m.ByOrdinal(ordinal) != nil }
-	l.files.keep(live)
+	l.files.keep(v.m)
 	l.frames.keep(live)
 	l.spans.keep(live)
 	return nil

@@ -8,6 +8,7 @@ import (
 	"sort"
 	"strconv"
 
+	"github.com/fhirlake/fhirlake/fhir/beside"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 )
 
@@ -17,21 +18,33 @@ import (
 // what one kind of derivation says of the rows of one segment: a line of NDJSON for
 // each row that it says something of, in the order of rows, in zstd frames. A table
 // of the first rows of the frames makes the way to one row a binary search and one
-// frame to decode (docs/formats/annotations.md).
+// frame to decode (docs/formats/annotations.md). What is derived as a table is a
+// Parquet file of another kind, which this package names and does not read.
 
-// AnnotationKind tells what an annotations file holds: lower-case letters.
-type AnnotationKind string
+// AnnotationKind tells what an annotations file holds. A kind that is not known here is
+// one of lines.
+type AnnotationKind = beside.Kind
 
-// Issues is the kind of what validation found: data is a list of issues, see
-// fhir/outcome.AppendIssues.
-const Issues AnnotationKind = "issues"
+// The kinds. Lines are of the values that package beside tells of.
+const (
+	Issues                  = beside.Issues
+	NLP                     = beside.NLP
+	Entities AnnotationKind = "entities" // what [NLP] says as a table, for SQL and search
+)
+
+// isTable tells whether files of a kind are Parquet.
+func isTable(k AnnotationKind) bool { return k == Entities }
 
 // Annotation is an annotations file of a segment.
 type Annotation struct {
 	Kind AnnotationKind `json:"kind"`
-	Rows int64          `json:"rows"` // that have a line in the file
+	Rows int64          `json:"rows"` // of the segment that have a line in the file; of a table, its own
 	File File           `json:"file"`
 }
+
+// IsTable tells whether the file is a table, in Parquet, and not lines for rows of the
+// segment.
+func (a *Annotation) IsTable() bool { return isTable(a.Kind) }
 
 // Annotation gives the segment's annotations of a kind; nil when it has none.
 func (s *Segment) Annotation(kind AnnotationKind) *Annotation {
@@ -44,15 +57,22 @@ func (s *Segment) Annotation(kind AnnotationKind) *Annotation {
 }
 
 const (
-	annotationSuffix = ".zst"
-	annotationMagic  = "FLANNO\x00\x01"
-	dataMember       = `,"data":`
+	annotationMagic = "FLANNO\x00\x01"
+	dataMember      = `,"data":`
 )
+
+// annotationSuffix ends the names of the files of a kind.
+func annotationSuffix(k AnnotationKind) string {
+	if isTable(k) {
+		return "." + string(k) + ".parquet"
+	}
+	return "." + string(k) + ".zst"
+}
 
 // CreateAnnotations opens a new annotations file of the segment for writing. number
 // tells files of one kind apart: the manifest's that will name it first.
 func (s *SegmentBuilder) CreateAnnotations(kind AnnotationKind, number int64, into *File) (*FileWriter, error) {
-	return s.create(s.base()+fmt.Sprintf(".%d.%s%s", number, kind, annotationSuffix), into)
+	return s.create(s.base()+fmt.Sprintf(".%d%s", number, annotationSuffix(kind)), into)
 }
 
 // base is the path of the segment's files without what follows its id.

@@ -147,15 +147,15 @@ func (s *Segment) checkAnnotations(file func(*File, string) error) error {
 	for i := range s.Annotations {
 		a := &s.Annotations[i]
 		switch {
-		case !isKind(a.Kind):
+		case !a.Kind.Valid():
 			return fmt.Errorf("annotations of kind %q", a.Kind)
 		case i > 0 && a.Kind <= s.Annotations[i-1].Kind:
 			return errors.New("the kinds of annotations do not rise")
-		case a.Rows < 1 || a.Rows > s.Rows:
+		case a.Rows < 1 || a.Rows > s.Rows && !a.IsTable():
 			return fmt.Errorf("%d of %d rows have annotations of kind %s", a.Rows, s.Rows, a.Kind)
 		}
 		n, ok := strings.CutPrefix(a.File.Path, s.base()+".")
-		n, ok2 := strings.CutSuffix(n, "."+string(a.Kind)+annotationSuffix)
+		n, ok2 := strings.CutSuffix(n, annotationSuffix(a.Kind))
 		if !ok || !ok2 || !isDigits(n) {
 			return fmt.Errorf("path %q is not the annotations of kind %s of this segment", a.File.Path, a.Kind)
 		}
@@ -179,16 +179,6 @@ func isName(s string) bool {
 		}
 	}
 	return s != "" && len(s) <= 128
-}
-
-// isKind tells whether k is made of lower-case letters.
-func isKind(k AnnotationKind) bool {
-	for i := range len(k) {
-		if k[i] < 'a' || k[i] > 'z' {
-			return false
-		}
-	}
-	return k != "" && len(k) <= 32
 }
 
 func isDigits(s string) bool {

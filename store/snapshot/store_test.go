@@ -41,16 +41,18 @@ func addSegment(t *testing.T, b *Builder, resourceType string, rows int64) *Segm
 	}
 	s.Rows = rows
 	if resourceType == "Patient" {
-		a := Annotation{Kind: Issues, Rows: 1}
-		w, err := s.CreateAnnotations(a.Kind, 1, &a.File)
-		if err != nil {
-			t.Fatal(err)
+		for _, kind := range []AnnotationKind{Entities, Issues, NLP} {
+			a := Annotation{Kind: kind, Rows: 1}
+			w, err := s.CreateAnnotations(a.Kind, 1, &a.File)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprintf(w, "%s of %s", kind, s.ID)
+			if err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+			s.Annotations = append(s.Annotations, a)
 		}
-		fmt.Fprintf(w, "issues of %s", s.ID)
-		if err := w.Close(); err != nil {
-			t.Fatal(err)
-		}
-		s.Annotations = append(s.Annotations, a)
 	}
 	return s
 }
@@ -258,7 +260,7 @@ func TestPruneSparesBuilders(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"files/Patient/first-1.1.issues.zst", "files/Patient/first-1.2.superseded", "files/Patient/first-1.ndjson.zst", "files/Patient/first-1.parquet"}
+	want := []string{"files/Patient/first-1.1.entities.parquet", "files/Patient/first-1.1.issues.zst", "files/Patient/first-1.1.nlp.zst", "files/Patient/first-1.2.superseded", "files/Patient/first-1.ndjson.zst", "files/Patient/first-1.parquet"}
 	var files []string
 	for _, r := range removed {
 		if strings.HasPrefix(r, "files/") {
