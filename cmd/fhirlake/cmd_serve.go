@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -43,6 +44,7 @@ type serveFlags struct {
 	auth            string
 	audit           string
 	baseURL         string
+	region, account string // of ARNs
 	tlsCert, tlsKey string
 	pprof           string
 	log             string
@@ -92,6 +94,8 @@ a second signal ends it at once, and loses nothing that was acknowledged either.
 	fs.StringVar(&f.auth, "auth", "", "file of access keys and issuers of tokens, private to its owner; it is read again when it changes, and at SIGHUP")
 	fs.StringVar(&f.audit, "audit", "refused", "requests that the audit in the log tells of, with --auth: refused or all")
 	fs.StringVar(&f.baseURL, "base-url", "", "URL by which clients reach the server, when it is not the address (behind a proxy)")
+	fs.StringVar(&f.region, "region", "us-east-1", "region in the ARNs of data stores that are created")
+	fs.StringVar(&f.account, "account", "000000000000", "account in these ARNs, 12 digits")
 	fs.StringVar(&f.tlsCert, "tls-cert", "", "PEM file with the certificate; it is read again when it changes, and at SIGHUP")
 	fs.StringVar(&f.tlsKey, "tls-key", "", "PEM file with the certificate's key")
 	fs.StringVar(&f.pprof, "pprof", "", "loopback address for profiles of the process, such as 127.0.0.1:6060")
@@ -104,6 +108,11 @@ a second signal ends it at once, and loses nothing that was acknowledged either.
 	fs.DurationVar(&f.shutdown, "shutdown-timeout", 30*time.Second, "how long accepted requests may take after a signal to end")
 	return c
 }
+
+var (
+	regionPattern  = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)
+	accountPattern = regexp.MustCompile(`^[0-9]{12}$`)
+)
 
 func (f *serveFlags) check() error {
 	for _, a := range []struct{ flag, address string }{{"listen", f.listen}, {"pprof", f.pprof}} {
@@ -125,6 +134,12 @@ func (f *serveFlags) check() error {
 	}
 	if f.auth != "" && f.unauthenticated {
 		return usageError("--auth and --without-authentication do not go together")
+	}
+	if !regionPattern.MatchString(f.region) {
+		return usageError("--region %q is no name of a region; it has small letters, digits and hyphens", f.region)
+	}
+	if !accountPattern.MatchString(f.account) {
+		return usageError("--account %q is no account; it has 12 digits", f.account)
 	}
 	if (f.tlsCert == "") != (f.tlsKey == "") {
 		return usageError("--tls-cert and --tls-key go together")
@@ -200,7 +215,7 @@ func runServe(c *cobra.Command, g *globals, f *serveFlags) error {
 			return err
 		}
 	}
-	if s.lake, err = openRootAt(g, true, s.baseURL()); err != nil {
+	if s.lake, err = openRootWith(g, true, catalog.Options{BaseURL: s.baseURL(), Region: f.region, Account: f.account}); err != nil {
 		return err
 	}
 	buckets := blob.FromEnvironment()

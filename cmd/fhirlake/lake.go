@@ -85,16 +85,16 @@ func openRoot(g *globals, exclusive bool) (*lake, error) {
 		o, _ := root.FindOwner(g.root)
 		url = o.URL
 	}
-	return openRootAt(g, exclusive, url)
+	return openRootWith(g, exclusive, catalog.Options{BaseURL: url})
 }
 
-// openRootAt is openRoot of data stores that are served at a URL.
-func openRootAt(g *globals, exclusive bool, url string) (*lake, error) {
+// openRootWith is openRoot of data stores that say of themselves what the options are.
+func openRootWith(g *globals, exclusive bool, o catalog.Options) (*lake, error) {
 	r, err := root.Open(g.root, root.Options{Exclusive: exclusive})
 	if err != nil {
 		return nil, err
 	}
-	c, err := catalog.Open(r, catalog.Options{BaseURL: url})
+	c, err := catalog.Open(r, o)
 	if err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
