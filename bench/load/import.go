@@ -1,7 +1,7 @@
 // Package load measures whole jobs from outside, as processes of their own: the
 // import, and what other tools do with the same files in the same run, and a server
 // with many clients. Rates and peak memory are those that the operating system accounts
-// to each process.
+// to each process. [NLP] alone measures within its process: the reading of notes, on one core.
 //
 // Read [CompareImport] or [Read] first.
 package load

@@ -19,7 +19,7 @@ func newBenchCommand(g *globals) *cobra.Command {
 		Args:    subcommand,
 		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newBenchImportCommand(g), newBenchExportCommand(g), newDuckDBExportCommand(), newBenchReadCommand(g), newBenchWriteCommand(g), newBenchMixedCommand(g), newBenchSearchCommand(g), newDuckDBCopyCommand())
+	c.AddCommand(newBenchImportCommand(g), newBenchExportCommand(g), newDuckDBExportCommand(), newBenchReadCommand(g), newBenchWriteCommand(g), newBenchMixedCommand(g), newBenchSearchCommand(g), newDuckDBCopyCommand(), newBenchNLPCommand(g), newNLPLoadCommand())
 	return c
 }
 
