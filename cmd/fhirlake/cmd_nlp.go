@@ -26,8 +26,8 @@ func newNLPCommand(g *globals) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "nlp [flags] [FILE|-]",
 		Short: "Find the medical entities of a text",
-		Long: `Nlp reads a clinical note (a file or standard input; plain text, HTML, RTF or a
-CDA document, by its name or what it looks like) and prints what it
+		Long: `Nlp reads a clinical note (a file or standard input; plain text, HTML, RTF, PDF
+or a CDA document, by its name or what it looks like) and prints what it
 finds as one line of JSON: conditions, medications with their doses, tests with
 their values, procedures, anatomy, times and personal data, each with its place in
 code points, what the context says of it (denied, past, of a relative ...) and the

@@ -28,7 +28,7 @@ func (e *Unreadable) Error() string { return e.Reason }
 // without a type, or of application/octet-stream, is looked at by its content.
 // The result is UTF-8, valid until the next call, and may alias data.
 //
-// What cannot be read is an *Unreadable.
+// What cannot be read is an *Unreadable. Any other error is about the machine.
 func (d *Decoder) Text(contentType string, data []byte) ([]byte, error) {
 	kind, charset := split(contentType)
 	if kind == "" || kind == "application/octet-stream" || kind == "binary/octet-stream" {
@@ -44,7 +44,7 @@ func (d *Decoder) Text(contentType string, data []byte) ([]byte, error) {
 		case isRTF(data):
 			return d.fromRTF(data)
 		case isPDF(data):
-			return d.fromPDF(data)
+			return d.fromPDF(data, maxPDFTime)
 		}
 		return d.toUTF8(data, charset)
 	case formHTML, formXML:
@@ -58,14 +58,9 @@ func (d *Decoder) Text(contentType string, data []byte) ([]byte, error) {
 		if !isPDF(data) {
 			return nil, &Unreadable{"the data is not PDF, which its content type says"}
 		}
-		return d.fromPDF(data)
+		return d.fromPDF(data, maxPDFTime)
 	}
 	return nil, &Unreadable{"content type " + printable(kind) + " is not read"}
-}
-
-// fromPDF says that PDF is not read.
-func (d *Decoder) fromPDF([]byte) ([]byte, error) {
-	return nil, &Unreadable{"content type application/pdf is not read"}
 }
 
 // form is how data is read.
