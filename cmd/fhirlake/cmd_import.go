@@ -96,7 +96,7 @@ they are counted, and fhirlake validate shows them.
 
 Clinical notes (the attachments of DocumentReferences) are read: what they speak of is
 shown in the resources, can be searched, and is the table nlp_entity in SQL. --nlp off
-leaves that to fhirlake reindex --nlp.
+leaves that to fhirlake reread.
 
 What is imported can be searched when the import is done. --search-index off takes
 half the time and leaves the data store without searches until fhirlake reindex;

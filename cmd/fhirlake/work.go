@@ -149,6 +149,7 @@ func served(l *lake, memory int64) map[string]owner.Operation {
 		fsckWork.name:               fsckWork.operation(l, memory),
 		compactJob.name:             compactJob.work().operation(l, memory),
 		reindexJob.name:             reindexJob.work().operation(l, memory),
+		rereadJob.name:              rereadJob.work().operation(l, memory),
 		createDatastoreWork.name:    createDatastoreWork.operation(l, memory),
 		deleteDatastoreWork.name:    deleteDatastoreWork.operation(l, memory),
 		configureDatastoreWork.name: configureDatastoreWork.operation(l, memory),

@@ -41,6 +41,16 @@ func NewBuilder(dir string, base *Manifest, newID func() string) *Builder {
 	return &Builder{dir: dir, newID: newID, next: base.NextSegment, open: map[string]*SegmentBuilder{}}
 }
 
+// Amend makes a builder of annotations of one segment that a data store has. It is not
+// published: what it makes goes into [PublishOptions.Annotate].
+func Amend(dir string, old *Segment) *Builder {
+	b := &Builder{dir: dir, next: old.Ordinal + 1, open: map[string]*SegmentBuilder{}}
+	s := *old
+	s.Annotations = nil
+	b.all = []*SegmentBuilder{{b: b, Segment: s}}
+	return b
+}
+
 // NewTemporary makes a builder of segments that nobody publishes and that end with the
 // process at the latest: their files are not synced.
 func NewTemporary(dir string) *Builder {

@@ -37,6 +37,10 @@ type PublishOptions struct {
 	// the new ones stand for (compaction). The layers are the newest ones, all of a number.
 	DropLayers   []int64
 	DropSegments []uint32
+	// Annotate has, by the ordinals of old segments, their annotations of the kinds in
+	// Annotated, in the place of those that they had of them. The others stay.
+	Annotate  map[uint32][]Annotation
+	Annotated []AnnotationKind
 	// Base, when not 0, is the number that the current manifest must have.
 	Base int64
 	// Search are new search indexes of the segments that they name: the builder's, or
@@ -89,7 +93,7 @@ func (s *Store) next(old *Manifest, b *Builder, o *PublishOptions) (*Manifest, e
 	}
 	for _, seg := range old.Segments {
 		if !slices.Contains(o.DropSegments, seg.Ordinal) {
-			m.Segments = append(m.Segments, seg)
+			m.Segments = append(m.Segments, o.annotate(seg))
 		}
 	}
 	first := old.NextSegment
@@ -120,6 +124,23 @@ func (s *Store) next(old *Manifest, b *Builder, o *PublishOptions) (*Manifest, e
 	}
 	m.DeltaSeq, m.FoldedSeq = max(old.DeltaSeq, o.DeltaSeq), max(old.FoldedSeq, o.FoldedSeq)
 	return m, nil
+}
+
+// annotate gives a segment with the annotations that take the place of others.
+func (o *PublishOptions) annotate(seg Segment) Segment {
+	made, ok := o.Annotate[seg.Ordinal]
+	if !ok {
+		return seg
+	}
+	all := slices.Clone(made)
+	for _, a := range seg.Annotations {
+		if !slices.Contains(o.Annotated, a.Kind) {
+			all = append(all, a)
+		}
+	}
+	slices.SortFunc(all, func(a, b Annotation) int { return strings.Compare(string(a.Kind), string(b.Kind)) })
+	seg.Annotations = all
+	return seg
 }
 
 // publish does the steps that can each be the last one before a crash.

@@ -1,0 +1,42 @@
+package datastores
+
+import (
+	"context"
+	"time"
+
+	"github.com/fhirlake/fhirlake/server/bulk"
+)
+
+// Reread reads the notes of a data store that were not read, or by another engine or
+// dictionary, or with Whole all of them, as a job that waits for its turn. What was written since
+// the last compaction is compacted first. Whether the data store reads notes by itself is of no meaning, nor is
+// Erase of the request.
+func (c *Compactor) Reread(ctx context.Context, id string, r Request) (*bulk.RereadResult, error) {
+	asked := time.Now()
+	l, err := c.set.Lake(id)
+	if err != nil {
+		return nil, err
+	}
+	if l.Delta().Stats().Entries > 0 {
+		fold := r
+		fold.Whole, fold.Erase = false, nil
+		if _, err := c.Compact(ctx, id, fold); err != nil {
+			return nil, err
+		}
+	}
+	end, err := c.set.BeginJob(ctx, id, r.Waiting)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	if r.Memory == 0 {
+		r.Memory = c.o.Memory
+	}
+	res, err := bulk.Reread(ctx, bulk.RereadOptions{
+		Lake: l, Notes: c.set.Notes(id, ReadNotes), Whole: r.Whole, Memory: r.Memory, Workers: r.Workers, Monitor: r.Monitor, Now: c.o.Now,
+	})
+	if err == nil {
+		res.Seconds = time.Since(asked).Seconds()
+	}
+	return res, err
+}
