@@ -111,7 +111,7 @@ func appendIssues(dst, resource, data []byte) ([]byte, error) {
 // beside it in its extensions. A type that cannot have extensions (Bundle, Binary,
 // Parameters) is shown as it is. Kinds that are not known here show nothing.
 func AppendShown(dst []byte, t r4.TypeID, resource []byte, v Values) ([]byte, error) {
-	if !Shows(t) {
+	if len(v) == 0 || !Shows(t) {
 		return append(dst, resource...), nil
 	}
 	start, done := len(dst), false

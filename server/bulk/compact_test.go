@@ -3,6 +3,7 @@ package bulk
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/beside"
 	"github.com/fhirlake/fhirlake/fhir/r4"
+	"github.com/fhirlake/fhirlake/stages/nlp/notes"
 	"github.com/fhirlake/fhirlake/stages/validate"
 	"github.com/fhirlake/fhirlake/store/compact"
 	"github.com/fhirlake/fhirlake/store/delta"
@@ -55,7 +57,7 @@ func newModel(t *testing.T, seed uint64) *model {
 		t: t, f: f, rng: rand.New(rand.NewPCG(seed, 11)), now: clock,
 		all: map[Resource]map[uint32]known{}, last: map[Resource]uint32{},
 	}
-	m.f.opts.Level = validate.Minimal
+	m.f.opts.Level, m.f.opts.Notes = validate.Minimal, readBy(wholeText{})
 	m.open()
 	t.Cleanup(func() { m.lake.Close() })
 	return m
@@ -79,14 +81,14 @@ func (m *model) clock() time.Time {
 	return m.now
 }
 
-var modelTypes = []r4.TypeID{r4.TypePatient, r4.TypeBasic, r4.TypeObservation}
+var modelTypes = []r4.TypeID{r4.TypePatient, r4.TypeBasic, r4.TypeObservation, r4.TypeDocumentReference}
 
 func (m *model) pick() Resource {
 	return Resource{modelTypes[m.rng.IntN(len(modelTypes))], fmt.Sprintf("r%d", m.rng.IntN(25))}
 }
 
 // asSent is a resource as a client sends it. Patients have a gender that is none now
-// and then, which is kept as an issue.
+// and then, documents such a status, which is kept as an issue.
 func asSent(r Resource, content int) (text string, issues bool) {
 	switch r.Type {
 	case r4.TypePatient:
@@ -98,25 +100,61 @@ func asSent(r Resource, content int) (text string, issues bool) {
 		return fmt.Sprintf(`{"resourceType":"Patient","id":"%s","gender":"%s","name":[{"family":"f%d"}]}`, r.ID, gender, content), issues
 	case r4.TypeBasic:
 		return fmt.Sprintf(`{"resourceType":"Basic","id":"%s","code":{"text":"%s %d"}}`, r.ID, strings.Repeat("x", content%700), content), false
+	case r4.TypeDocumentReference:
+		status, attachment := "current", fmt.Sprintf(`{"title":"t%d"}`, content)
+		if issues = content%5 == 0; issues {
+			status = "unheard-of"
+		}
+		if note := noteOf(content); note != "" {
+			attachment = fmt.Sprintf(`{"contentType":"text/plain","data":"%s"}`, base64.StdEncoding.EncodeToString([]byte(note)))
+		}
+		return fmt.Sprintf(`{"resourceType":"DocumentReference","id":"%s","status":"%s","content":[{"attachment":%s}]}`, r.ID, status, attachment), issues
 	}
 	return fmt.Sprintf(`{"resourceType":"Observation","id":"%s","status":"final","code":{"text":"c"},"valueInteger":%d}`, r.ID, content), false
 }
 
-// notesOf makes up what NLP says of a resource, now and then: of what REST writes.
-func notesOf(r Resource, content int) string {
-	if r.Type == r4.TypeBasic || content%3 > 0 {
+// noteOf is the note in a document; most have one.
+func noteOf(content int) string {
+	if content%4 == 0 {
 		return ""
 	}
-	return fmt.Sprintf(`{"engine":"1","dictionary":"d","texts":[{"path":"content[0].attachment","status":"SUCCESS","message":"%s %d"}]}`, r.ID, content)
+	return fmt.Sprintf("note %d", content)
+}
+
+// notesOf is what [wholeText] finds in a resource.
+func notesOf(r Resource, content int) string {
+	note := noteOf(content)
+	if r.Type != r4.TypeDocumentReference || note == "" {
+		return ""
+	}
+	return fmt.Sprintf(`{"engine":"1","dictionary":"d","texts":[{"path":"content[0].attachment","status":"SUCCESS","entities":[%s]}]}`, entityOf([]byte(note)))
+}
+
+// wholeText reads notes: a text is one entity.
+type wholeText struct{}
+
+func (wholeText) Version() (engine, dictionary string) { return "1", "d" }
+func (wholeText) NewReader() (notes.Reader, error)     { return wholeText{}, nil }
+func (wholeText) Append(_ context.Context, dst, text []byte) ([]byte, error) {
+	return append(dst, entityOf(text)...), nil
+}
+
+func entityOf(text []byte) string {
+	return fmt.Sprintf(`{"text":"%s","beginOffset":0,"endOffset":%d,"category":"MEDICAL_CONDITION","type":"DX_NAME","score":0.9}`, text, len(text))
+}
+
+// readBy are the options with which notes are read.
+func readBy(p notes.Provider) *notes.Options {
+	return &notes.Options{Reading: func() (notes.Reading, error) { return notes.Reading{Provider: p}, nil }}
 }
 
 // besideOf is what is kept beside a resource that REST writes.
-func besideOf(issues bool, notes string) (kept beside.Values) {
+func besideOf(issues bool, found string) (kept beside.Values) {
 	if issues {
 		kept = append(kept, beside.Value{Kind: beside.Issues, Data: []byte(`[{"severity":"error","code":"value"}]`)})
 	}
-	if notes != "" {
-		kept = append(kept, beside.Value{Kind: beside.NLP, Data: []byte(notes)})
+	if found != "" {
+		kept = append(kept, beside.Value{Kind: beside.NLP, Data: []byte(found)})
 	}
 	return kept
 }
@@ -145,13 +183,13 @@ func (m *model) write() { m.writeTo(m.pick()) }
 func (m *model) writeTo(r Resource) {
 	content := m.rng.IntN(1 << 20)
 	text, issues := asSent(r, content)
-	notes := notesOf(r, content)
+	found := notesOf(r, content)
 	w := lake.Write{Type: r.Type, ID: r.ID, Method: delta.Update, Content: xxhash.Sum64String(text)}
 	w.Stamp = func(dst []byte, number uint32, updated string) []byte {
 		at, _ := time.Parse(time.RFC3339, updated)
 		return append(dst, withMeta(text, number, at.UnixMicro())...)
 	}
-	w.Beside = besideOf(issues, notes)
+	w.Beside = besideOf(issues, found)
 	if m.rng.IntN(4) == 0 {
 		w.Method, w.Stamp, w.Beside = delta.Delete, nil, nil
 	}
@@ -164,7 +202,7 @@ func (m *model) writeTo(r Resource) {
 	case w.Method == delta.Delete:
 		m.add(r, v.Number, known{updated: v.Updated})
 	default:
-		m.add(r, v.Number, known{withMeta(text, v.Number, v.Updated), v.Updated, issues, notes})
+		m.add(r, v.Number, known{withMeta(text, v.Number, v.Updated), v.Updated, issues, found})
 	}
 }
 
@@ -200,11 +238,11 @@ func (m *model) load() {
 	for r, content := range chosen {
 		text, issues := asSent(r, content)
 		if m.last[r] == before[r] {
-			m.add(r, before[r]+1, known{withMeta(text, before[r]+1, started), started, issues, ""})
+			m.add(r, before[r]+1, known{withMeta(text, before[r]+1, started), started, issues, notesOf(r, content)})
 			continue
 		}
 		at := m.now.UnixMilli() * 1000 // of the publication: what was written meanwhile has it too
-		m.add(r, m.last[r]+1, known{withMeta(text, m.last[r]+1, at), at, issues, ""})
+		m.add(r, m.last[r]+1, known{withMeta(text, m.last[r]+1, at), at, issues, notesOf(r, content)})
 	}
 }
 

@@ -8,9 +8,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +20,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/fhirlake/fhirlake/bench/gen"
+	"github.com/fhirlake/fhirlake/stages/nlp"
+	"github.com/fhirlake/fhirlake/stages/nlp/notes"
 	"github.com/fhirlake/fhirlake/stages/validate"
 	"github.com/fhirlake/fhirlake/store/catalog"
 	"github.com/fhirlake/fhirlake/store/root"
@@ -307,11 +311,16 @@ func TestSameBytesWithOneAndManyWorkers(t *testing.T) {
 	for _, workers := range []int{1, 4, 3} {
 		l := newLake(t)
 		l.opts.Workers = workers
-		l.opts.Level = validate.Minimal
+		l.opts.Level, l.opts.Notes = validate.Minimal, readBy(notes.Builtin(nlp.CoreIndex()))
 		if res := l.load(in, with); res.WithIssues < 2000 {
 			t.Errorf("%d resources with issues, want the 2000 faulty ones", res.WithIssues)
 		}
 		got := tree(t, l.store.Dir())
+		for _, kind := range []string{"issues", "nlp"} {
+			if !slices.ContainsFunc(slices.Collect(maps.Keys(got)), func(name string) bool { return strings.HasSuffix(name, ".1."+kind+".zst") }) {
+				t.Errorf("there are no annotations of kind %s", kind)
+			}
+		}
 		if first == nil {
 			first = got
 			continue

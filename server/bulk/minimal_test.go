@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,6 +18,8 @@ import (
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/outcome"
 	"github.com/fhirlake/fhirlake/sinks/reject"
+	"github.com/fhirlake/fhirlake/stages/nlp"
+	"github.com/fhirlake/fhirlake/stages/nlp/notes"
 	"github.com/fhirlake/fhirlake/stages/parse"
 	"github.com/fhirlake/fhirlake/stages/validate"
 	"github.com/fhirlake/fhirlake/store/duck"
@@ -377,25 +380,41 @@ func TestMinimalKeepsTheExamplesThatAreRejectedElse(t *testing.T) {
 	}
 }
 
-// TestShownResourceComesBackUnchanged is the way of a faulty resource out of a store
-// and in again.
+// TestShownResourceComesBackUnchanged is the way of a resource that has something beside it
+// out of a store and in again.
 func TestShownResourceComesBackUnchanged(t *testing.T) {
-	l := newLake(t)
-	l.minimal(write(t, "1.ndjson",
-		`{"resourceType":"Patient","id":"odd","gendr":"x"}`,
-		`{"resourceType":"Patient","id":"with-extension","extension":[{"url":"http://example.org/e","valueCode":"c"}],"birthDate":"yesterday"}`))
-	kept, _ := l.issues()
-	var shown []string
-	for _, r := range l.rows() {
-		shown = append(shown, string(outcome.AppendShown(nil, []byte(r.text), kept[r.at])))
+	const issues, found = fhir.ValidationIssueURL, fhir.DecorationURL
+	const content = `"content":[{"attachment":{"contentType":"text/plain","data":"SGlzdG9yeSBvZiBhc3RobWEu"}}]`
+	for name, tc := range map[string]struct {
+		text string
+		urls []string
+	}{
+		"an unknown element":  {`{"resourceType":"Patient","id":"a","gendr":"x"}`, []string{issues}},
+		"an extension before": {`{"resourceType":"Patient","id":"a","extension":[{"url":"http://example.org/e","valueCode":"c"}],"birthDate":"yesterday"}`, []string{issues}},
+		"a note":              {`{"resourceType":"DocumentReference","id":"a","status":"current",` + content + `}`, []string{found}},
+		"a note and an extension": {
+			`{"resourceType":"DocumentReference","extension":[{"url":"http://example.org/e","valueCode":"c"}],"id":"a","status":"current",` + content + `}`, []string{found},
+		},
+		"a note and a fault": {`{"resourceType":"DocumentReference","id":"a","status":"odd",` + content + `}`, []string{issues, found}},
+		"nothing":            {`{"resourceType":"DocumentReference","id":"a","status":"current","content":[{"attachment":{"title":"x"}}]}`, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newModel(t, 1)
+			m.f.opts.Lake, m.f.opts.Notes = m.lake, readBy(notes.Builtin(nlp.CoreIndex()))
+			m.f.minimal(write(t, "1.ndjson", tc.text))
+			for _, format := range []ExportFormat{ExportNDJSON, ExportNDJSONZstd} {
+				_, dir := m.export(ExportOptions{Format: format})
+				for _, text := range exported(t, dir) {
+					for _, url := range []string{issues, found} {
+						if got := strings.Contains(text, `"url":"`+url+`"`); got != slices.Contains(tc.urls, url) {
+							t.Errorf("%s has %s: %v", text, url, got)
+						}
+					}
+				}
+				expect(t, m.f.minimal(dir), "resources 1, imported 0, unchanged 1, duplicates 0, rejected 0; snapshot 1")
+			}
+		})
 	}
-	for _, text := range shown {
-		if !strings.Contains(text, fhir.ValidationIssueURL) {
-			t.Errorf("the issues are not shown: %s", text)
-		}
-	}
-	res := l.minimal(write(t, "2.ndjson", shown...))
-	expect(t, res, "resources 2, imported 0, unchanged 2, duplicates 0, rejected 0; snapshot 1")
 }
 
 // TestLevelsDifferInWhatTheyTake has a resource for each level that takes it.

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/fhirlake/fhirlake/fhir"
+	"github.com/fhirlake/fhirlake/fhir/beside"
 	"github.com/fhirlake/fhirlake/fhir/outcome"
 	"github.com/fhirlake/fhirlake/pipeline"
 	"github.com/fhirlake/fhirlake/pipeline/pipetest"
@@ -23,10 +24,10 @@ type placed struct {
 	perFile int64
 }
 
-func newPlaced(dir string, perFile int64) *placed {
+func newPlaced(dir string, perFile int64, kind Kind) *placed {
 	n := 0
 	b := snapshot.NewBuilder(dir, &snapshot.Manifest{}, func() string { n++; return fmt.Sprintf("u-%d", n) })
-	return &placed{New(b, Issues, 1), b, perFile}
+	return &placed{New(b, kind, 1), b, perFile}
 }
 
 func (p *placed) Write(ctx context.Context, b *pipeline.Batch) ([]pipeline.Task, error) {
@@ -59,7 +60,7 @@ func (versions) Process(_ context.Context, b *pipeline.Batch) error {
 // write runs lines through the sink and gives the segments.
 func write(t *testing.T, dir string, perFile int64, lines ...string) []*snapshot.SegmentBuilder {
 	t.Helper()
-	p := newPlaced(dir, perFile)
+	p := newPlaced(dir, perFile, Issues)
 	if _, err := pipeline.Run(context.Background(), pipeline.Config{
 		Source: pipetest.Lines("in.ndjson", strings.Join(lines, "\n"), 100),
 		Stages: []pipeline.Stage{parse.New(), versions{}}, Sinks: []pipeline.Sink{p}, Lenient: true, Workers: 2,
@@ -167,12 +168,145 @@ func TestIssuesOfARecordAreBounded(t *testing.T) {
 
 func TestContract(t *testing.T) {
 	text := strings.Repeat(`{"resourceType":"Patient","id":"a","odd":1}`+"\n"+`{"resourceType":"Basic","id":"b"}`+"\n", 3000)
-	pipetest.TestSink(t, func(t *testing.T) pipetest.SinkSetup {
+	for _, kind := range Kinds {
+		t.Run(string(kind.name), func(t *testing.T) {
+			pipetest.TestSink(t, func(t *testing.T) pipetest.SinkSetup {
+				dir := t.TempDir()
+				return pipetest.SinkSetup{Sink: newPlaced(dir, 2000, kind), Result: pipetest.Files(dir)}
+			}, func(*testing.T) pipeline.Source {
+				return pipetest.Lines("in.ndjson", text, 500)
+			}, lenient{}, parse.New(), versions{}, reader{})
+		})
+	}
+}
+
+// reader does what the stage that reads notes does: it finds something in every third
+// record.
+type reader struct{}
+
+func (reader) Name() string                        { return "reader" }
+func (reader) NewWorker() (pipeline.Worker, error) { return reader{}, nil }
+func (reader) Process(_ context.Context, b *pipeline.Batch) error {
+	all := pipeline.Notes.Of(b)
+	all.Reset()
+	for i := range b.Records {
+		if r := &b.Records[i]; r.Status == pipeline.Pending && r.Line%3 == 0 {
+			start := uint32(len(all.Data))
+			all.Data = fmt.Appendf(all.Data, `{"line":%d}`, r.Line)
+			all.Of = append(all.Of, pipeline.NoteResult{Record: i, Start: start, End: uint32(len(all.Data))})
+		}
+	}
+	return nil
+}
+
+// read gives the data of a kind by the ids of resources.
+func read(t *testing.T, dir string, segments []*snapshot.SegmentBuilder, kind snapshot.AnnotationKind) map[string]string {
+	t.Helper()
+	d, err := snapshot.NewFrameReader()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	all := map[string]string{}
+	for _, s := range segments {
+		kept := s.Annotation(kind)
+		if kept == nil {
+			continue
+		}
+		a, err := snapshot.OpenAnnotations(dir, kept.File.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.EachAnnotation(a, func(_ uint32, line, data []byte) error {
+			_, after, _ := strings.Cut(string(line), `"id":"`)
+			id, _, _ := strings.Cut(after, `"`)
+			all[id] = string(data)
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		a.Close()
+	}
+	return all
+}
+
+func TestWhatWasFoundInNotesIsKept(t *testing.T) {
+	dir := t.TempDir()
+	p := newPlaced(dir, 1000, NLP)
+	var lines []string
+	want := map[string]string{}
+	for i := range 4000 {
+		line := fmt.Sprintf(`{"resourceType":"Patient","id":"p%d"}`, i)
+		if i%7 == 0 {
+			line = "not JSON"
+		}
+		lines = append(lines, line)
+		if n := i + 1; n%3 == 0 && i%7 > 0 {
+			want[fmt.Sprintf("p%d", i)] = fmt.Sprintf(`{"line":%d}`, n)
+		}
+	}
+	if _, err := pipeline.Run(context.Background(), pipeline.Config{
+		Source: pipetest.Lines("in.ndjson", strings.Join(lines, "\n"), 100),
+		Stages: []pipeline.Stage{parse.New(), versions{}, reader{}}, Sinks: []pipeline.Sink{p}, Workers: 2,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, read(t, dir, p.builder.Segments(), snapshot.NLP)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// stored makes batches those of a data store, which keeps things beside some records.
+type stored struct{}
+
+func (stored) Name() string                        { return "stored" }
+func (stored) NewWorker() (pipeline.Worker, error) { return stored{}, nil }
+func (stored) Process(_ context.Context, b *pipeline.Batch) error {
+	b.Stored = true
+	for i := range b.Records {
+		n := b.Records[i].Line
+		var kept beside.Values
+		if n%2 == 0 {
+			kept = append(kept, beside.Value{Kind: beside.Issues, Data: fmt.Appendf(nil, `["%d"]`, n)})
+		}
+		if n%3 == 0 {
+			kept = append(kept, beside.Value{Kind: beside.NLP, Data: fmt.Appendf(nil, `{"of":%d}`, n)})
+		}
+		if n%5 == 0 {
+			kept = append(kept, beside.Value{Kind: "other", Data: []byte("1")})
+		}
+		b.Keep(i, kept)
+	}
+	return nil
+}
+
+// TestWhatADataStoreKeptIsKept has stages that leave something else, which counts for
+// nothing.
+func TestWhatADataStoreKeptIsKept(t *testing.T) {
+	var lines []string
+	want := map[snapshot.AnnotationKind]map[string]string{snapshot.Issues: {}, snapshot.NLP: {}}
+	for n := 1; n <= 300; n++ {
+		lines = append(lines, fmt.Sprintf(`{"resourceType":"Patient","id":"p%d","odd":1}`, n))
+		if id := fmt.Sprintf("p%d", n); n%2 == 0 {
+			want[snapshot.Issues][id] = fmt.Sprintf(`["%d"]`, n)
+		}
+		if id := fmt.Sprintf("p%d", n); n%3 == 0 {
+			want[snapshot.NLP][id] = fmt.Sprintf(`{"of":%d}`, n)
+		}
+	}
+	for _, kind := range Kinds {
 		dir := t.TempDir()
-		return pipetest.SinkSetup{Sink: newPlaced(dir, 2000), Result: pipetest.Files(dir)}
-	}, func(*testing.T) pipeline.Source {
-		return pipetest.Lines("in.ndjson", text, 500)
-	}, lenient{}, parse.New(), versions{})
+		p := newPlaced(dir, 100, kind)
+		if _, err := pipeline.Run(context.Background(), pipeline.Config{
+			Source: pipetest.Lines("in.ndjson", strings.Join(lines, "\n"), 100),
+			Stages: []pipeline.Stage{parse.New(), versions{}, reader{}, stored{}}, Sinks: []pipeline.Sink{p}, Lenient: true, Workers: 2,
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want[kind.name], read(t, dir, p.builder.Segments(), kind.name)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", kind.name, diff)
+		}
+	}
 }
 
 // lenient makes batches so that the suite's jobs keep faulty records.
