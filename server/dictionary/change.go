@@ -187,7 +187,7 @@ func (d *Dictionary) publish(l *list) (*state, error) {
 		}
 		l.Index = thisIndex(x, fmt.Sprintf("index-%d.flterm", l.Next))
 		l.Next++
-		if err := files.WriteFile(filepath.Join(d.dir, l.Index.File), x.Append(nil)); err != nil {
+		if err := writeIndex(filepath.Join(d.dir, l.Index.File), x); err != nil {
 			return nil, fmt.Errorf("write the dictionary: %w", err)
 		}
 	}
@@ -212,6 +212,19 @@ func (d *Dictionary) publish(l *list) (*state, error) {
 		return nil, fmt.Errorf("open the new dictionary: %w", err)
 	}
 	return s, nil
+}
+
+// writeIndex writes and syncs a new file. An index may be large: there is no copy in memory.
+func writeIndex(name string, x *terminology.Index) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	_, err = x.WriteTo(f)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
 }
 
 // sweep removes what a list does not name: leftovers, and what it replaced. What cannot be

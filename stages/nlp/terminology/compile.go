@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"crypto/sha256"
 	_ "embed"
-	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -66,10 +65,14 @@ func Everyday(hash uint64) bool { return everyday[hash] }
 
 // An entry is gathered from all terms with the same words.
 type entry struct {
-	info  uint32 // category, type and kind, of the first term
-	exact bool
-	refs  []uint32
+	info        uint32 // category, type and kind, of the first term
+	exact       bool
+	first, last uint32 // of its references, from 1; 0 none
 }
+
+// reference is a concept of an entry, with the rank in the upper 8 bits, and the next one
+// of the entry.
+type reference struct{ ref, next uint32 }
 
 // rules is the number of the rules by which terms become an index, those of package
 // token included. It goes up when equal terms give another index.
@@ -96,25 +99,27 @@ func Compile(terms []Term) *Index {
 // same words, the first one gives category and type, and all of the same category their
 // concepts. Equal terms in the same order give the same index. It is used by one goroutine.
 type Compiler struct {
-	byWords  map[string]uint32 // number of an entry, from 0, by its words
+	byWords  map[uint64]uint32 // number of an entry, from 0, by the hash of its words or the next free one
 	entries  []entry
+	refs     []reference
 	words    []uint64
 	spans    []int
 	concepts map[conceptKey]uint32
 	list     []concept
 	tokens   []token.Token
 	text     []byte
-	key      []byte
 }
 
 // NewCompiler makes a compiler without terms.
 func NewCompiler() *Compiler {
-	return &Compiler{byWords: map[string]uint32{}, concepts: map[conceptKey]uint32{}, spans: []int{0}}
+	return &Compiler{byWords: map[uint64]uint32{}, concepts: map[conceptKey]uint32{}, spans: []int{0}}
 }
 
 // Index is the index of all terms that were added. The compiler is not used after it.
 func (c *Compiler) Index() *Index {
+	c.byWords, c.concepts = nil, nil
 	x := &Index{}
+	var refs []uint32
 	phrases := make([]phrase.Phrase, len(c.entries))
 	for i := range c.entries {
 		e := &c.entries[i]
@@ -124,7 +129,11 @@ func (c *Compiler) Index() *Index {
 		}
 		x.info = append(x.info, e.info)
 		x.refFirst = append(x.refFirst, uint32(len(x.refs)))
-		x.refs = append(x.refs, c.best(e.refs)...)
+		refs = refs[:0]
+		for r := e.first; r != 0; r = c.refs[r-1].next {
+			refs = append(refs, c.refs[r-1].ref)
+		}
+		x.refs = append(x.refs, c.best(refs)...)
 	}
 	x.refFirst = append(x.refFirst, uint32(len(x.refs)))
 	x.set = *phrase.Build(phrases, alias)
@@ -167,11 +176,7 @@ func (c *Compiler) Add(t *Term) {
 		c.words = c.words[:at]
 		return
 	}
-	c.key = c.key[:0]
-	for _, w := range words {
-		c.key = binary.LittleEndian.AppendUint64(c.key, w)
-	}
-	n, known := c.byWords[string(c.key)]
+	n, known := c.find(words)
 	if known {
 		c.words = c.words[:at]
 		e := &c.entries[n]
@@ -180,16 +185,44 @@ func (c *Compiler) Add(t *Term) {
 			return
 		}
 	} else {
-		n = uint32(len(c.entries))
-		c.byWords[string(c.key)] = n
 		info := uint32(t.Category) | uint32(t.Type)<<8 | uint32(t.Kind)<<16
 		c.entries = append(c.entries, entry{info: info, exact: exact(t, c.tokens)})
 		c.spans = append(c.spans, len(c.words))
 	}
 	if t.Code != "" {
-		e := &c.entries[n]
-		e.refs = append(e.refs, c.concept(t)|uint32(t.Rank)<<24)
+		c.refer(&c.entries[n], c.concept(t)|uint32(t.Rank)<<24)
 	}
+}
+
+// find gives the entry of words, or makes its number known as that of the next one.
+func (c *Compiler) find(words []uint64) (n uint32, known bool) {
+	h := uint64(len(words))
+	for _, w := range words {
+		h = (h ^ w) * 0x9E3779B97F4A7C15
+		h ^= h >> 29
+	}
+	for ; ; h++ {
+		if n, known = c.byWords[h]; !known {
+			n = uint32(len(c.entries))
+			c.byWords[h] = n
+			return n, false
+		}
+		if slices.Equal(c.words[c.spans[n]:c.spans[n+1]], words) {
+			return n, true
+		}
+	}
+}
+
+// refer adds a concept to an entry.
+func (c *Compiler) refer(e *entry, ref uint32) {
+	c.refs = append(c.refs, reference{ref: ref})
+	n := uint32(len(c.refs))
+	if e.first == 0 {
+		e.first = n
+	} else {
+		c.refs[e.last-1].next = n
+	}
+	e.last = n
 }
 
 // findable tells whether a term is worth looking for.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"unsafe"
 )
 
@@ -14,6 +15,8 @@ const (
 	headerSize   = 8 + 8 + sectionCount*16 + 8
 	sectionCount = 12
 )
+
+var _ io.WriterTo = (*Index)(nil)
 
 // ErrFormat is the error of a file that is no index of this version, or that was changed.
 var ErrFormat = errors.New("no terminology index of this version")
@@ -34,51 +37,110 @@ func (x *Index) arrays() [sectionCount - 2]*[]uint32 {
 	}
 }
 
+// pieceSize is how many bytes of a section are made at once.
+const pieceSize = 64 << 10
+
+// layout is what the header says: size of the file, begin and length of each section, and
+// the checksum of what comes after it.
+type layout struct {
+	size     uint64
+	sections [sectionCount][2]uint64
+	sum      uint32
+}
+
+// body calls put with the bytes after the header, in pieces that it uses again.
+func (x *Index) body(put func(piece []byte)) layout {
+	l := layout{size: headerSize}
+	section := 0
+	buf := make([]byte, 0, pieceSize)
+	flush := func() {
+		put(buf)
+		l.sum = crc32.Update(l.sum, castagnoli, buf)
+		l.size += uint64(len(buf))
+		buf = buf[:0]
+	}
+	room := func() {
+		if len(buf) > pieceSize-8 {
+			flush()
+		}
+	}
+	begin := l.size
+	end := func() {
+		flush()
+		l.sections[section] = [2]uint64{begin, l.size - begin}
+		section++
+		buf = append(buf, make([]byte, (8-l.size%8)%8)...)
+		flush()
+		begin = l.size
+	}
+	for _, k := range x.set.Keys {
+		room()
+		buf = binary.LittleEndian.AppendUint64(buf, k)
+	}
+	end()
+	for _, a := range x.arrays() {
+		for _, v := range *a {
+			room()
+			buf = binary.LittleEndian.AppendUint32(buf, v)
+		}
+		end()
+	}
+	for rest := x.blob; len(rest) > 0; {
+		n := min(len(rest), pieceSize)
+		buf = append(buf, rest[:n]...)
+		rest = rest[n:]
+		flush()
+	}
+	end()
+	return l
+}
+
+// header is the begin of the file.
+func (l *layout) header() []byte {
+	h := make([]byte, headerSize)
+	copy(h, magic)
+	binary.LittleEndian.PutUint64(h[8:], l.size)
+	for i, s := range l.sections {
+		binary.LittleEndian.PutUint64(h[16+i*16:], s[0])
+		binary.LittleEndian.PutUint64(h[24+i*16:], s[1])
+	}
+	end := headerSize - 8
+	binary.LittleEndian.PutUint32(h[end:], l.sum)
+	binary.LittleEndian.PutUint32(h[end+4:], crc32.Checksum(h[:end+4], castagnoli))
+	return h
+}
+
 // Append adds the file of the index to dst.
 func (x *Index) Append(dst []byte) []byte {
 	at := len(dst)
 	dst = append(dst, make([]byte, headerSize)...)
-	copy(dst[at:], magic)
-	section := 0
-	close := func(begin int) {
-		h := dst[at+16+section*16:]
-		binary.LittleEndian.PutUint64(h, uint64(begin-at))
-		binary.LittleEndian.PutUint64(h[8:], uint64(len(dst)-begin))
-		section++
-		for (len(dst)-at)%8 != 0 {
-			dst = append(dst, 0)
-		}
-	}
-	begin := len(dst)
-	for _, k := range x.set.Keys {
-		dst = binary.LittleEndian.AppendUint64(dst, k)
-	}
-	close(begin)
-	for _, a := range x.arrays() {
-		begin = len(dst)
-		for _, v := range *a {
-			dst = binary.LittleEndian.AppendUint32(dst, v)
-		}
-		close(begin)
-	}
-	begin = len(dst)
-	dst = append(dst, x.blob...)
-	close(begin)
-	binary.LittleEndian.PutUint64(dst[at+8:], uint64(len(dst)-at))
-	end := at + headerSize - 8
-	binary.LittleEndian.PutUint32(dst[end:], crc32.Checksum(dst[at+headerSize:], castagnoli))
-	binary.LittleEndian.PutUint32(dst[end+4:], crc32.Checksum(dst[at:end+4], castagnoli))
+	l := x.body(func(piece []byte) { dst = append(dst, piece...) })
+	copy(dst[at:], l.header())
 	return dst
 }
 
-// fingerprint is the version: the checksum of all sections.
-func (x *Index) fingerprint() string {
-	b := x.Append(nil)
-	return versionOf(b)
+// WriteTo writes the file of the index.
+func (x *Index) WriteTo(w io.Writer) (int64, error) {
+	l := x.body(func([]byte) {})
+	n, err := w.Write(l.header())
+	written := int64(n)
+	x.body(func(piece []byte) {
+		if err == nil {
+			n, err = w.Write(piece)
+			written += int64(n)
+		}
+	})
+	return written, err
 }
 
-func versionOf(file []byte) string {
-	return fmt.Sprintf("%08x-%d", binary.LittleEndian.Uint32(file[headerSize-8:]), len(file))
+// fingerprint is the version: the checksum of all sections, and the size of the file.
+func (x *Index) fingerprint() string {
+	l := x.body(func([]byte) {})
+	return versionOf(l.header(), l.size)
+}
+
+func versionOf(header []byte, size uint64) string {
+	return fmt.Sprintf("%08x-%d", binary.LittleEndian.Uint32(header[headerSize-8:]), size)
 }
 
 // Load makes an index of the bytes of its file, which it keeps and uses in place:
@@ -92,7 +154,7 @@ func Load(file []byte) (*Index, error) {
 		crc32.Checksum(file[headerSize:], castagnoli) != binary.LittleEndian.Uint32(file[end:]) {
 		return nil, fmt.Errorf("%w: checksum", ErrFormat)
 	}
-	x := &Index{version: versionOf(file)}
+	x := &Index{version: versionOf(file, uint64(len(file)))}
 	var sections [sectionCount][]byte
 	for i := range sections {
 		h := file[16+i*16:]

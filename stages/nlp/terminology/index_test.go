@@ -74,6 +74,10 @@ func TestLoad(t *testing.T) {
 	if !bytes.Equal(file, again) {
 		t.Error("the same terms gave other bytes")
 	}
+	var written bytes.Buffer
+	if n, err := x.WriteTo(&written); err != nil || n != int64(len(file)) || !bytes.Equal(file, written.Bytes()) {
+		t.Errorf("WriteTo gave %d bytes, error %v; Append %d", n, err, len(file))
+	}
 	y, err := terminology.Load(file)
 	if err != nil {
 		t.Fatal(err)
