@@ -13,6 +13,7 @@
 package backup
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -90,7 +91,7 @@ func Write(ctx context.Context, from Source, to string, now time.Time, copied fu
 	}
 	// The catalog comes after what it names.
 	for _, dir := range from.folders() {
-		if err := copyFolder(ctx, filepath.Join(from.Root.Dir(), dir), filepath.Join(to, dir), copied); err != nil {
+		if err := copySteady(ctx, filepath.Join(from.Root.Dir(), dir), filepath.Join(to, dir), copied); err != nil {
 			return nil, fmt.Errorf("backup: %w", err)
 		}
 	}
@@ -281,6 +282,42 @@ func restoreStore(ctx context.Context, from, to string, d *DataStore, copied fun
 
 // copyFolder copies files and folders durably, but for what a process that died left
 // half written. A folder that is not there is an empty one.
+// listName is the file that names the others of the terminology folder: none of them goes
+// before it is replaced (docs/formats/terminology.md).
+const listName = "sources.json"
+
+// copySteady copies a folder. One whose files are named by a list is copied again when the
+// list was replaced meanwhile, as the copy may have the one without the others.
+func copySteady(ctx context.Context, from, to string, copied func(int64)) error {
+	for try := 1; ; try++ {
+		before, err := readList(from)
+		if err != nil {
+			return err
+		}
+		if err := copyFolder(ctx, from, to, copied); err != nil {
+			return err
+		}
+		after, err := readList(from)
+		if err != nil || bytes.Equal(before, after) {
+			return err
+		}
+		if try == maxTries {
+			return fmt.Errorf("%s changes all the time", from)
+		}
+		if err := os.RemoveAll(to); err != nil {
+			return err
+		}
+	}
+}
+
+func readList(dir string) ([]byte, error) {
+	text, err := os.ReadFile(filepath.Join(dir, listName))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return text, err
+}
+
 func copyFolder(ctx context.Context, from, to string, copied func(int64)) error {
 	return filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
 		switch {
