@@ -48,6 +48,7 @@ type detector struct {
 }
 
 func (r *detector) Append(ctx context.Context, dst, text []byte) ([]byte, error) {
+	from := len(dst)
 	if r.d == nil {
 		r.d = nlp.NewDetector(r.index)
 	}
@@ -63,6 +64,9 @@ func (r *detector) Append(ctx context.Context, dst, text []byte) ([]byte, error)
 		}
 		if err := ctx.Err(); err != nil {
 			return dst, err
+		}
+		if len(dst)-from > MaxResult {
+			return dst, errTooMuch
 		}
 		shift += codePoints(part)
 	}

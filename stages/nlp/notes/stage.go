@@ -76,7 +76,16 @@ type worker struct {
 	path     []byte
 	kind     string // content type of the last attachment, in which the next ones are the same mostly
 	buf      []byte
+	found    int // bytes of what was found in the record, be it kept or not
 }
+
+// MaxResult is how many bytes are kept of what is found in one resource: some hundred thousand
+// entities. 4 MB of text that are nothing but terms have 97 MB of them, more than a commit
+// takes.
+const MaxResult = 32 << 20
+
+// errTooMuch is of the text with which there is more, and of those after it.
+var errTooMuch = fmt.Errorf("more is found than the %d MiB that are kept of a resource", MaxResult>>20)
 
 // Close closes the provider's reader.
 func (w *worker) Close() error {
@@ -156,6 +165,7 @@ func (w *worker) turn() (reports bool, err error) {
 // record appends the result of a record, or nothing when it has no note.
 func (w *worker) record(ctx context.Context, dst []byte, r *pipeline.Record) ([]byte, error) {
 	start := len(dst)
+	w.found = 0
 	var err error
 	each := func(n fhir.NodeID) {
 		if err == nil {
@@ -223,7 +233,13 @@ func (w *worker) attachment(ctx context.Context, dst []byte, start int, typ r4.T
 	dst = append(dst, entity.Success.String()...)
 	dst = append(dst, `","entities":[`...)
 	at := len(dst)
-	dst, err := w.read(ctx, dst, w.text(n, attachmentType), data, url)
+	err := errTooMuch
+	if w.found <= MaxResult {
+		dst, err = w.read(ctx, dst, w.text(n, attachmentType), data, url)
+	}
+	if w.found += len(dst) - at; err == nil && w.found > MaxResult {
+		err = errTooMuch
+	}
 	switch {
 	case err == nil && len(dst) == at:
 		return append(dst[:at-len(`,"entities":[`)], '}'), nil

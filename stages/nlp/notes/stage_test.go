@@ -276,3 +276,32 @@ func FuzzStage(f *testing.F) {
 		}
 	})
 }
+
+func TestResultOfAResourceIsBounded(t *testing.T) {
+	list := strings.Repeat("Fever, asthma, cough. ", 60_000)
+	fever := inline("text/plain", "No fever.")
+	const tooMuch = "VALIDATION_ERROR more is found than the 32 MiB that are kept of a resource"
+	for name, c := range map[string]struct {
+		resource string
+		want     []string // of each text, without its entities
+	}{
+		"one text":                       {document(inline("text/plain", list)), []string{tooMuch}},
+		"what came before is kept":       {document(fever, inline("text/plain", list)), []string{"SUCCESS", tooMuch}},
+		"what comes after is not read":   {document(inline("text/plain", list), fever), []string{tooMuch, tooMuch}},
+		"texts that are too many as one": {document(inline("text/plain", list[:len(list)/2]), inline("text/plain", list[:len(list)/2])), []string{"SUCCESS", tooMuch}},
+	} {
+		data := read(t, notes.Options{}, c.resource)[0]
+		if len(data) > notes.MaxResult+4096 {
+			t.Errorf("%s: %d bytes", name, len(data))
+		}
+		var got []string
+		for _, line := range said(t, data) {
+			_, line, _ = strings.Cut(line, " ")
+			line, _, _ = strings.Cut(line, " [")
+			got = append(got, line)
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
