@@ -34,13 +34,15 @@ const (
 	RoleReference             // text of a literal reference, with __type and __id
 	RoleJSON                  // JSON text of whatever the element is, an array included
 	RoleWhole                 // JSON text of the parent object, when it has members without a column
+	RoleDouble                // DOUBLE, from the text of a number
+	RoleCount                 // INT32 that is not negative, in Column.Counts and not as text
 )
 
 var twins = [...][]string{
 	RoleDecimal:   {"__decimal"},
 	RoleTime:      {"__start", "__end"},
 	RoleReference: {"__type", "__id"},
-	RoleWhole:     nil,
+	RoleCount:     nil,
 }
 
 // Twins gives the suffixes of the derived columns of a leaf.
@@ -82,11 +84,13 @@ type childKey struct {
 	twin    bool
 }
 
-// Layout is the tree of nodes of one resource type. It is safe for concurrent
-// use; those who ask often keep what it answers.
+// Layout is the tree of nodes of one resource type, or of a flat table. It is safe
+// for concurrent use; those who ask often keep what it answers.
 type Layout struct {
-	Type r4.TypeID
-	Name string
+	Type    r4.TypeID
+	Name    string
+	Format  string // key of the version in a file's metadata
+	Version int
 
 	Root         *Node
 	ResourceType *Node
@@ -129,7 +133,7 @@ const (
 )
 
 func newLayout(t r4.TypeID) *Layout {
-	l := &Layout{Type: t, Name: r4.TypeAt(t).Name, kids: map[childKey]*Node{}}
+	l := &Layout{Type: t, Name: r4.TypeAt(t).Name, Format: "fhirlake.layout", Version: Version, kids: map[childKey]*Node{}}
 	l.Root = l.add(Node{Name: l.Name, Type: t, ID: idRoot})
 	l.ResourceType = l.add(Node{Name: "resourceType", Role: RoleString, Required: true, ID: idResourceType, Parent: l.Root, Scope: l.Root})
 	end := idRoot + groupSpan(nil, t)

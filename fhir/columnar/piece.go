@@ -35,6 +35,7 @@ type Column struct {
 	Index8   []uint8
 	Index16  []uint16
 	Index32  []uint32
+	Counts   []uint32 // the values of RoleCount, which has none of the above
 }
 
 // Entry gives entry i of Data.

@@ -12,6 +12,7 @@ import (
 	"github.com/fhirlake/fhirlake/sinks/annotations"
 	"github.com/fhirlake/fhirlake/sinks/ids"
 	"github.com/fhirlake/fhirlake/sinks/parquet"
+	"github.com/fhirlake/fhirlake/sinks/parquet/entities"
 	"github.com/fhirlake/fhirlake/sinks/rawlog"
 	lakesource "github.com/fhirlake/fhirlake/sources/lake"
 	"github.com/fhirlake/fhirlake/stages/parse"
@@ -269,7 +270,7 @@ func (c *compaction) write(ctx context.Context, plan *compact.Plan, res *Compact
 	res.Figures, err = pipeline.Run(ctx, pipeline.Config{
 		Source:  src,
 		Stages:  append([]pipeline.Stage{parse.New(), log.Compress(), shred.New()}, searched.stages...),
-		Sinks:   slices.Concat([]pipeline.Sink{columns, log, entries}, annotations.Sinks(builder, number, annotations.Kinds...), searched.sinks),
+		Sinks:   slices.Concat([]pipeline.Sink{columns, log, entries, entities.New(builder, number, entities.Options{})}, annotations.Sinks(builder, number, annotations.Kinds...), searched.sinks),
 		Lenient: true, // what is stored was accepted
 		Workers: c.Workers,
 		Memory:  searched.inFlight(c.Memory),

@@ -14,6 +14,7 @@ import (
 	"github.com/fhirlake/fhirlake/sinks/annotations"
 	"github.com/fhirlake/fhirlake/sinks/ids"
 	"github.com/fhirlake/fhirlake/sinks/parquet"
+	"github.com/fhirlake/fhirlake/sinks/parquet/entities"
 	"github.com/fhirlake/fhirlake/sinks/rawlog"
 	"github.com/fhirlake/fhirlake/stages/identify"
 	"github.com/fhirlake/fhirlake/stages/shred"
@@ -113,7 +114,7 @@ func (c *corrector) rewrite(at *lake.Moment, b *snapshot.Builder, again, void []
 	log := rawlog.New(b)
 	entries := ids.New(c.job.store.Dir(), ids.Rel(number, c.job.job.ID+"-corrections"))
 	entries.Withdraw(void)
-	sinks := append([]pipeline.Sink{columns, log, entries}, annotations.Sinks(b, number, c.job.kinds()...)...)
+	sinks := append([]pipeline.Sink{columns, log, entries, entities.New(b, number, entities.Options{})}, annotations.Sinks(b, number, c.job.kinds()...)...)
 	var searched indexing
 	if c.job.SearchIndex {
 		name := fmt.Sprintf("%d-%s-corrections", number, c.job.job.ID)

@@ -18,6 +18,7 @@ import (
 	"github.com/fhirlake/fhirlake/sinks/annotations"
 	"github.com/fhirlake/fhirlake/sinks/ids"
 	"github.com/fhirlake/fhirlake/sinks/parquet"
+	"github.com/fhirlake/fhirlake/sinks/parquet/entities"
 	"github.com/fhirlake/fhirlake/sinks/rawlog"
 	"github.com/fhirlake/fhirlake/sinks/reject"
 	"github.com/fhirlake/fhirlake/sources/bundle"
@@ -264,7 +265,7 @@ func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult
 	entries := ids.New(j.store.Dir(), ids.Rel(base.Number+1, j.job.ID))
 	j.report = reject.New(j.Report, j.now)
 	// The columns come first: they decide where a segment ends.
-	sinks := append([]pipeline.Sink{columns, log, entries, j.report}, annotations.Sinks(builder, base.Number+1, j.kinds()...)...)
+	sinks := append([]pipeline.Sink{columns, log, entries, j.report, entities.New(builder, base.Number+1, entities.Options{})}, annotations.Sinks(builder, base.Number+1, j.kinds()...)...)
 	var searched indexing
 	if j.SearchIndex = j.SearchIndex || isIndexed(base); j.SearchIndex {
 		known, err := parametersOf(ctx, j.store, base, j.Lake)

@@ -13,6 +13,7 @@ import (
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/pipeline"
 	"github.com/fhirlake/fhirlake/sinks/annotations"
+	"github.com/fhirlake/fhirlake/sinks/parquet/entities"
 	lakesource "github.com/fhirlake/fhirlake/sources/lake"
 	"github.com/fhirlake/fhirlake/stages/nlp/notes"
 	"github.com/fhirlake/fhirlake/stages/parse"
@@ -185,10 +186,10 @@ func (o *RereadOptions) segment(ctx context.Context, number int64, seg *snapshot
 }
 
 // noteKinds are the annotations that are made of notes, and noteSinks what writes them.
-var noteKinds = []snapshot.AnnotationKind{snapshot.NLP}
+var noteKinds = []snapshot.AnnotationKind{snapshot.Entities, snapshot.NLP}
 
 func noteSinks(b *snapshot.Builder, number int64) []pipeline.Sink {
-	return annotations.Sinks(b, number, annotations.NLP)
+	return append(annotations.Sinks(b, number, annotations.NLP), entities.New(b, number, entities.Options{}))
 }
 
 // afresh is the stage of stored records of which nothing is to be taken over.

@@ -30,7 +30,7 @@ func BenchmarkQuery(b *testing.B) {
 			if n%4 == 0 { // a new resource
 				line = bytes.Replace(line, []byte(`"id":"`), fmt.Appendf(nil, `"id":"%d-`, n%1000), 1)
 			}
-			return f.write(fmt.Appendf(nil, `{"implicitRules":"urn:%d",%s`, n, line[1:]), nil)
+			return f.write(fmt.Appendf(nil, `{"implicitRules":"urn:%d",%s`, n, line[1:]))
 		}
 		for n < versions {
 			var batch []lake.Write

@@ -28,17 +28,18 @@ type name struct {
 	id  string
 }
 
-// content is what a data store has: its current resources, and how many issues are kept
-// beside each.
+// content is what a data store has: its current resources, and beside each how many issues
+// are kept, and the texts of the entities.
 type content struct {
 	resources map[name][]byte
 	issues    map[name]int
+	entities  map[name][]string
 }
 
 // current reads what a lake has of some resources, one by one.
 func current(t testing.TB, l *lake.Lake, known map[name]bool) content {
 	t.Helper()
-	c := content{map[name][]byte{}, map[name]int{}}
+	c := content{map[name][]byte{}, map[name]int{}, map[name][]string{}}
 	for n := range known {
 		r, err := l.Read(n.typ, n.id, nil)
 		var gone *lake.GoneError
@@ -55,6 +56,17 @@ func current(t testing.TB, l *lake.Lake, known map[name]bool) content {
 				t.Fatal(err)
 			}
 			c.issues[n] = len(issues)
+		}
+		if kept := r.Beside.Of(beside.NLP); kept != nil {
+			var result struct {
+				Texts []struct{ Entities []struct{ Text string } }
+			}
+			if err := json.Unmarshal(kept, &result); err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range result.Texts[0].Entities {
+				c.entities[n] = append(c.entities[n], e.Text)
+			}
 		}
 	}
 	return c
@@ -108,6 +120,21 @@ func same(t testing.TB, st *State, want content, known map[name]bool) {
 			t.Fatalf("%s/%s has %d issues in SQL, %d beside it", n.typ, n.id, issues[n], want.issues[n])
 		}
 	}
+	entities, concepts := map[name][]string{}, map[name]int{}
+	rows("nlp_entity", func(row map[string]any) {
+		n := name{r4.ResourceTypeByName([]byte(row["document_type"].(string))), row["document_id"].(string)}
+		if row["operation"] == "detect-entities" {
+			entities[n] = append(entities[n], row["text"].(string))
+		} else {
+			concepts[n]++
+		}
+	})
+	for n := range known {
+		slices.Sort(entities[n]) // the rows of a view have no order
+		if !slices.Equal(entities[n], want.entities[n]) || concepts[n] != len(want.entities[n]) {
+			t.Fatalf("%s/%s has entities %q and %d concepts in SQL, %q beside it", n.typ, n.id, entities[n], concepts[n], want.entities[n])
+		}
+	}
 }
 
 // TestEveryLeafOfTheDeltaComesBackThroughSQL writes resources of all types.
@@ -118,11 +145,14 @@ func TestEveryLeafOfTheDeltaComesBackThroughSQL(t *testing.T) {
 			known := map[name]bool{}
 			var writes []lake.Write
 			for i, line := range lines(t, set) {
-				var kept []byte
+				var kept beside.Values
 				if i%7 == 0 {
-					kept = []byte(`[{"severity":"error","code":"value"}]`)
+					kept = append(kept, issues([]byte(`[{"severity":"error","code":"value"}]`)))
 				}
-				w := f.write(line, kept)
+				if i%5 == 0 {
+					kept = append(kept, found(resultWith(i, 1+i%3)))
+				}
+				w := f.write(line, kept...)
 				n := name{w.Type, w.ID}
 				if set == "synthea-small" && i%4 > 0 {
 					continue // the other lines have the same shapes
@@ -146,6 +176,18 @@ func TestEveryLeafOfTheDeltaComesBackThroughSQL(t *testing.T) {
 	}
 }
 
+// resultWith is a result of NLP with n entities that no other has.
+func resultWith(of, n int) []byte {
+	b := []byte(`{"engine":"1","dictionary":"d","texts":[{"path":"text","status":"SUCCESS","entities":[`)
+	for i := range n {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = fmt.Appendf(b, `{"text":"%d-%d","beginOffset":%d,"endOffset":9,"category":"MEDICAL_CONDITION","type":"DX_NAME","score":0.9,"icd10cm":[{"code":"J45","score":0.5}]}`, of, i, i)
+	}
+	return append(b, `]}]}`...)
+}
+
 // model does random things to a data store, of a few resources.
 type model struct {
 	*fixture
@@ -164,11 +206,14 @@ func (m *model) line() []byte {
 
 func (m *model) write() lake.Write {
 	line := m.line()
-	var kept []byte
+	var kept beside.Values
 	if m.rng.IntN(4) == 0 {
-		kept = fmt.Appendf(nil, `[{"severity":"error","code":"value","diagnostics":"%d"}]`, m.n)
+		kept = append(kept, issues(fmt.Appendf(nil, `[{"severity":"error","code":"value","diagnostics":"%d"}]`, m.n)))
 	}
-	w := m.fixture.write(line, kept)
+	if m.rng.IntN(3) == 0 {
+		kept = append(kept, found(resultWith(m.n, m.rng.IntN(4))))
+	}
+	w := m.fixture.write(line, kept...)
 	m.known[name{w.Type, w.ID}] = true
 	if m.rng.IntN(3) == 0 {
 		return remove(w.Type, w.ID)
@@ -196,7 +241,7 @@ func (m *model) step() {
 		var batch [][]byte
 		for range 1 + m.rng.IntN(20) {
 			line := m.line()
-			w := m.fixture.write(line, nil)
+			w := m.fixture.write(line)
 			m.known[name{w.Type, w.ID}] = true
 			batch = append(batch, line)
 		}
@@ -279,7 +324,7 @@ func TestQueriesSeeOneStateWhileWritesGoOn(t *testing.T) {
 	f := newFixture(t, nil)
 	const accounts, each = 8, 100
 	write := func(parser *fixture, i, n int) lake.Write {
-		return parser.write(fmt.Appendf(nil, `{"resourceType":"Observation","id":"obs-%d","status":"final","code":{"text":"balance"},"valueInteger":%d}`, i, n), nil)
+		return parser.write(fmt.Appendf(nil, `{"resourceType":"Observation","id":"obs-%d","status":"final","code":{"text":"balance"},"valueInteger":%d}`, i, n))
 	}
 	balances := make([]int, accounts)
 	var first []lake.Write
@@ -398,7 +443,7 @@ func TestManyAskAtOnce(t *testing.T) {
 	var all sync.WaitGroup
 	var running atomic.Int32
 	for i := range 12 {
-		w := f.write(fmt.Appendf(nil, `{"resourceType":"Patient","id":"pat-%d"}`, i), nil)
+		w := f.write(fmt.Appendf(nil, `{"resourceType":"Patient","id":"pat-%d"}`, i))
 		all.Go(func() {
 			if _, err := f.lake.Commit(context.Background(), []lake.Write{w}); err != nil {
 				t.Error(err)

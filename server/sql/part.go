@@ -13,6 +13,7 @@ import (
 	"github.com/fhirlake/fhirlake/pipeline"
 	"github.com/fhirlake/fhirlake/sinks/annotations"
 	"github.com/fhirlake/fhirlake/sinks/parquet"
+	"github.com/fhirlake/fhirlake/sinks/parquet/entities"
 	"github.com/fhirlake/fhirlake/stages/parse"
 	"github.com/fhirlake/fhirlake/stages/shred"
 	"github.com/fhirlake/fhirlake/store/delta"
@@ -64,7 +65,7 @@ func makePart(ctx context.Context, dir string, workers int, changes func(func(*l
 	_, err := pipeline.Run(ctx, pipeline.Config{
 		Source:  newSource(changes),
 		Stages:  []pipeline.Stage{parse.New(), shred.New()},
-		Sinks:   slices.Concat([]pipeline.Sink{columns}, annotations.Sinks(b, 1, annotations.Kinds...), []pipeline.Sink{places{p}}),
+		Sinks:   slices.Concat([]pipeline.Sink{columns, entities.New(b, 1, entities.Options{})}, annotations.Sinks(b, 1, annotations.Kinds...), []pipeline.Sink{places{p}}),
 		Lenient: true, // what was stored is not judged again
 		Workers: workers,
 		Memory:  inFlight,

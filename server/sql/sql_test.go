@@ -100,8 +100,12 @@ func (f *fixture) temporary() (names []string) {
 	return names
 }
 
-// write is the write of the resource in a line; issues are kept beside it.
-func (f *fixture) write(line, issues []byte) lake.Write {
+// issues and found are what is kept beside a resource: what validation found and what NLP did.
+func issues(data []byte) beside.Value { return beside.Value{Kind: beside.Issues, Data: data} }
+func found(data []byte) beside.Value  { return beside.Value{Kind: beside.NLP, Data: data} }
+
+// write is the write of the resource in a line.
+func (f *fixture) write(line []byte, kept ...beside.Value) lake.Write {
 	f.t.Helper()
 	data := append(slices.Clone(line), make([]byte, 16)...)
 	var tree fhir.Tree
@@ -110,13 +114,13 @@ func (f *fixture) write(line, issues []byte) lake.Write {
 	if res.Root == fhir.NoNode {
 		f.t.Fatalf("%s: %v", line, res.Issues)
 	}
-	var kept beside.Values
-	if issues != nil {
-		kept = beside.Values{{Kind: beside.Issues, Data: issues}}
+	content := slices.Clone(line)
+	for _, v := range kept {
+		content = append(content, v.Data...)
 	}
 	return lake.Write{
 		Type: res.Type, ID: string(res.ID), Method: delta.Update, Beside: kept,
-		Content: xxhash.Sum64(append(slices.Clone(line), issues...)),
+		Content: xxhash.Sum64(content),
 		Stamp: func(dst []byte, number uint32, updated string) []byte {
 			return fhir.AppendStamped(dst, &tree, res.Root, number, updated)
 		},
@@ -137,7 +141,7 @@ func (f *fixture) commit(writes ...lake.Write) {
 // put commits the resource in a line.
 func (f *fixture) put(format string, args ...any) {
 	f.t.Helper()
-	f.commit(f.write(fmt.Appendf(nil, format, args...), nil))
+	f.commit(f.write(fmt.Appendf(nil, format, args...)))
 }
 
 func (f *fixture) load(lines ...[]byte) {
@@ -219,36 +223,75 @@ func TestSQLSeesWhatTheDeltaHas(t *testing.T) {
 	f.same(patients, head+"pat-three,1,unknown\npat-two,4,female\n")
 	f.put(`{"resourceType":"Device","id":"dev-one","status":"active"}`)
 	f.same(`SELECT id FROM Device WHERE status = 'active'`, "id\ndev-one\n")
-	f.same(`SELECT count(*) AS n FROM (SHOW TABLES)`, "n\n147\n")
+	f.same(`SELECT count(*) AS n FROM (SHOW TABLES)`, "n\n148\n")
 }
 
 func TestIssuesOfTheDeltaAreAView(t *testing.T) {
 	f := newFixture(t, nil)
-	const issues = `SELECT "resourceType" AS t, id, "versionId" AS v, code, diagnostics AS d FROM ValidationIssue ORDER BY id, d`
+	const query = `SELECT "resourceType" AS t, id, "versionId" AS v, code, diagnostics AS d FROM ValidationIssue ORDER BY id, d`
 	const head = "t,id,v,code,d\n"
 	kept := func(text string) []byte {
 		return fmt.Appendf(nil, `[{"severity":"error","code":"value","diagnostics":"%s"},{"severity":"warning","code":"code-invalid","diagnostics":"zz"}]`, text)
 	}
 	patient := func(id, text string) lake.Write {
-		var issues []byte
+		var beside []beside.Value
 		if text != "" {
-			issues = kept(text)
+			beside = append(beside, issues(kept(text)))
 		}
-		return f.write(fmt.Appendf(nil, `{"resourceType":"Patient","id":"%s","gender":"%s"}`, id, text), issues)
+		return f.write(fmt.Appendf(nil, `{"resourceType":"Patient","id":"%s","gender":"%s"}`, id, text), beside...)
 	}
-	f.same(issues, head)
+	f.same(query, head)
 	for i := range 20 {
 		f.commit(patient(fmt.Sprintf("pat-fine-%d", i), ""))
 	}
 	f.commit(patient("pat-one", "first"), patient("pat-two", "second"))
 	all := "Patient,pat-two,1,value,second\nPatient,pat-two,1,code-invalid,zz\n"
-	f.same(issues, head+"Patient,pat-one,1,value,first\nPatient,pat-one,1,code-invalid,zz\n"+all)
+	f.same(query, head+"Patient,pat-one,1,value,first\nPatient,pat-one,1,code-invalid,zz\n"+all)
 	f.commit(patient("pat-one", "again"))
-	f.same(issues, head+"Patient,pat-one,2,value,again\nPatient,pat-one,2,code-invalid,zz\n"+all)
+	f.same(query, head+"Patient,pat-one,2,value,again\nPatient,pat-one,2,code-invalid,zz\n"+all)
 	f.commit(patient("pat-one", ""))
-	f.same(issues, head+all)
+	f.same(query, head+all)
 	f.commit(remove(r4.TypePatient, "pat-two"))
-	f.same(issues, head)
+	f.same(query, head)
+}
+
+// TestEntitiesOfTheDeltaAreAView asks who has asthma, while documents are written, changed, deleted and folded in.
+func TestEntitiesOfTheDeltaAreAView(t *testing.T) {
+	f := newFixture(t, nil)
+	const cohort = `SELECT DISTINCT patient FROM nlp_entity
+		WHERE operation = 'infer-icd10' AND concept_rank = 0 AND code LIKE 'J45%'
+		AND NOT list_has_any(traits, ['NEGATION', 'PERTAINS_TO_FAMILY']) ORDER BY patient`
+	document := func(id, patient, trait string) lake.Write {
+		result := fmt.Appendf(nil, `{"engine":"1","dictionary":"d","texts":[{"path":"content[0].attachment","status":"SUCCESS","entities":[
+			{"text":"asthma","beginOffset":0,"endOffset":6,"category":"MEDICAL_CONDITION","type":"DX_NAME","score":0.9,"traits":[%s],
+			"icd10cm":[{"code":"J45.909","score":0.9},{"code":"J45.20","score":0.8}]}]}]}`, trait)
+		return f.write(fmt.Appendf(nil, `{"resourceType":"DocumentReference","id":"%s","status":"current","content":[{"attachment":{"title":"x"}}],"subject":{"reference":"Patient/%s"}}`, id, patient),
+			found(bytes.ReplaceAll(result, []byte("\n"), nil)))
+	}
+	const negated, family = `{"name":"NEGATION","score":0.9}`, `{"name":"DIAGNOSIS","score":0.9},{"name":"PERTAINS_TO_FAMILY","score":0.9}`
+	const head = "patient\n"
+	f.same(cohort, head)
+	f.commit(document("doc-one", "one", ""), document("doc-two", "two", negated), document("doc-three", "three", family))
+	f.same(cohort, head+"Patient/one\n")
+	f.commit(document("doc-two", "two", ""))
+	f.same(cohort, head+"Patient/one\nPatient/two\n")
+	compact := func() {
+		t.Helper()
+		if _, err := bulk.Compact(context.Background(), bulk.CompactOptions{Lake: f.lake, Workers: 2}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	compact()
+	f.same(cohort, head+"Patient/one\nPatient/two\n")
+	f.commit(document("doc-one", "one", negated), document("doc-four", "four", ""))
+	f.same(cohort, head+"Patient/four\nPatient/two\n")
+	compact()
+	f.same(cohort, head+"Patient/four\nPatient/two\n")
+	f.same(`SELECT count(*) AS n FROM nlp_entity`, "n\n12\n") // an entity and two codes of each of four documents
+	f.commit(remove(r4.TypeDocumentReference, "doc-two"))
+	f.same(cohort, head+"Patient/four\n")
+	compact()
+	f.same(cohort, head+"Patient/four\n")
 }
 
 // TestOpenStatesStayAsTheyAre holds states while others write and publish.
@@ -327,7 +370,7 @@ func TestMostlyHiddenPartsAreMadeAgain(t *testing.T) {
 	f := newFixture(t, nil)
 	var writes, removals []lake.Write
 	for i := range 200 {
-		writes = append(writes, f.write(fmt.Appendf(nil, `{"resourceType":"Patient","id":"pat-%d"}`, i), nil))
+		writes = append(writes, f.write(fmt.Appendf(nil, `{"resourceType":"Patient","id":"pat-%d"}`, i)))
 		removals = append(removals, remove(r4.TypePatient, fmt.Sprintf("pat-%d", i)))
 	}
 	f.commit(writes...)

@@ -2,6 +2,7 @@ package parquet
 
 import (
 	"encoding/binary"
+	"strconv"
 
 	"github.com/fhirlake/fhirlake/fhir/columnar"
 )
@@ -11,6 +12,7 @@ const (
 	typeBoolean   = 0
 	typeInt32     = 1
 	typeInt64     = 2
+	typeDouble    = 5
 	typeByteArray = 6
 	typeFixed     = 7
 
@@ -47,9 +49,10 @@ const (
 	kindBoolean
 	kindDecimal
 	kindTimestamp
+	kindDouble
 )
 
-var physical = [...]int{typeByteArray, typeInt32, typeBoolean, typeFixed, typeInt64}
+var physical = [...]int{typeByteArray, typeInt32, typeBoolean, typeFixed, typeInt64, typeDouble}
 
 // kindOf gives the kind of a leaf's own column (twin -1) or of one of its twins.
 func kindOf(r columnar.Role, twin int) kind {
@@ -58,8 +61,10 @@ func kindOf(r columnar.Role, twin int) kind {
 		return kindTimestamp
 	case twin >= 0 && r == columnar.RoleDecimal:
 		return kindDecimal
-	case r == columnar.RoleInteger:
+	case r == columnar.RoleInteger, r == columnar.RoleCount:
 		return kindInt32
+	case r == columnar.RoleDouble:
+		return kindDouble
 	case r == columnar.RoleBoolean:
 		return kindBoolean
 	}
@@ -109,8 +114,8 @@ func appendFooter(dst []byte, l *columnar.Layout, leaves []*columnar.Node, group
 	}
 	t.list(5, thriftStruct, 1)
 	t.begin()
-	t.str(1, "fhirlake.layout")
-	t.str(2, layoutVersion)
+	t.str(1, l.Format)
+	t.str(2, strconv.Itoa(l.Version))
 	t.end()
 	t.str(6, "fhirlake")
 	columns := 0

@@ -59,7 +59,7 @@ func (g *rowGroup) weight(n *columnar.Node) int64 {
 	w := int64(1 << 10)
 	for _, c := range g.cols[n.Index] {
 		if c != nil {
-			w += int64(len(c.Data) + len(c.Def) + 4*len(c.Ends) + len(c.Index8) + 2*len(c.Index16) + 4*len(c.Index32))
+			w += int64(len(c.Data) + len(c.Def) + 4*len(c.Ends) + len(c.Index8) + 2*len(c.Index16) + 4*len(c.Index32) + 4*len(c.Counts))
 		}
 	}
 	return w
@@ -77,11 +77,11 @@ type encodeTask struct {
 }
 
 func (t *encodeTask) run(ctx context.Context) error {
-	e, err := t.g.f.s.encoders.get()
+	e, err := t.g.f.o.encoders.get()
 	if err != nil {
 		return err
 	}
-	defer t.g.f.s.encoders.put(e)
+	defer t.g.f.o.encoders.put(e)
 	e.out, e.chunks, e.failed = e.out[:0], e.chunks[:0], 0
 	e.err = nil
 	g := t.g
@@ -133,7 +133,7 @@ func (t *encodeTask) done() error {
 		c.offset += offset
 		g.done.chunks = append(g.done.chunks, c)
 	}
-	g.f.s.failed.Add(t.failed)
+	g.f.o.failed.Add(t.failed)
 	t.out, t.chunks = nil, nil
 	if t.last {
 		g.f.groups = append(g.f.groups, g.done)

@@ -2,12 +2,9 @@ package parquet
 
 import (
 	"slices"
-	"strconv"
 
 	"github.com/fhirlake/fhirlake/fhir/columnar"
 )
-
-var layoutVersion = strconv.Itoa(columnar.Version)
 
 // element is a node of a file's schema.
 type element struct {

@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/columnar"
@@ -43,16 +40,12 @@ func (o *Options) defaults() {
 
 // Sink writes the columnar files of one layer. It belongs to the collector.
 type Sink struct {
+	output
 	builder *snapshot.Builder
 	opts    Options
 	tables  []*table // by resource type
 	order   []*table // as their types came first
 	held    int64
-	closing errgroup.Group         // of finished files
-	files   []*snapshot.FileWriter // all so far
-	failed  atomic.Int64
-
-	encoders encoders
 }
 
 var _ pipeline.Sink = (*Sink)(nil)
@@ -152,21 +145,11 @@ func (s *Sink) Flush(context.Context) ([]pipeline.Task, error) {
 }
 
 // Commit waits until all files are synced.
-func (s *Sink) Commit(context.Context) error {
-	if err := s.closing.Wait(); err != nil {
-		return err
-	}
-	s.files, s.encoders.idle = nil, nil // other sinks' Commit may take the memory
-	return nil
-}
+func (s *Sink) Commit(context.Context) error { return s.commit() }
 
 // Close removes the files, unless Commit has kept them.
 func (s *Sink) Close() error {
-	_ = s.closing.Wait() // Commit, if there was one, has reported it
-	for _, w := range s.files {
-		w.Abort()
-	}
-	s.files = nil
+	s.close()
 	for _, t := range s.order {
 		t.pending = nil
 	}

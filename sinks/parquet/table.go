@@ -90,7 +90,10 @@ func (t *table) cut() []pipeline.Task {
 	}
 	if t.file == nil {
 		slices.SortFunc(t.leaves, columnar.ByOrder)
-		t.file = &file{s: t.s, layout: t.layout, segment: t.segment, leaves: t.leaves}
+		segment := t.segment
+		t.file = &file{o: &t.s.output, layout: t.layout, leaves: t.leaves, create: func() (*snapshot.FileWriter, error) {
+			return segment.Create(snapshot.ColumnsFile)
+		}}
 	}
 	g := newRowGroup(t.file, t.pending, t.rows)
 	t.s.held -= t.bytes
@@ -110,40 +113,4 @@ func (t *table) endFile() []pipeline.Task {
 	t.fileRows, t.fileRaw, t.next = 0, 0, 0
 	clear(t.has)
 	return tasks
-}
-
-// file is a file that is being written. It belongs to the collector until it is
-// finished.
-type file struct {
-	s       *Sink
-	layout  *columnar.Layout
-	segment *snapshot.SegmentBuilder
-	leaves  []*columnar.Node // in schema order
-	w       *snapshot.FileWriter
-	groups  []group
-}
-
-func (f *file) append(body []byte) (offset int64, err error) {
-	if f.w == nil {
-		if f.w, err = f.segment.Create(snapshot.ColumnsFile); err != nil {
-			return 0, err
-		}
-		f.s.files = append(f.s.files, f.w)
-		if _, err = f.w.Write([]byte(magic)); err != nil {
-			return 0, err
-		}
-	}
-	offset = f.w.Offset()
-	_, err = f.w.Write(body)
-	return offset, err
-}
-
-// finish writes the footer and leaves syncing to a goroutine that Commit waits
-// for, so that the disk does not hold up the collector.
-func (f *file) finish() error {
-	if _, err := f.append(appendFooter(nil, f.layout, f.leaves, f.groups)); err != nil {
-		return err
-	}
-	f.s.closing.Go(f.w.Close)
-	return nil
 }

@@ -1,7 +1,8 @@
 // Package duck owns SQL: an in-memory DuckDB whose views are the current rows
-// of a snapshot, one view for each resource type and one of what validation found
-// in them, in a sandbox that can read these files and nothing else. It is the only package that uses cgo. Where
-// files lie and which rows are current is package snapshot's.
+// of a snapshot, one view for each resource type, one of what validation found in them
+// and one of what NLP found in them, in a sandbox that can read these files and nothing
+// else. It is the only package that uses cgo. Where files lie and which rows are current
+// is package snapshot's.
 //
 // Invariants:
 //
@@ -83,6 +84,7 @@ type DB struct {
 	types map[string][]*segment // with current rows
 
 	flawed []*segment // with current rows, and issues of some of their rows
+	noted  []*segment // with current rows, and entities that NLP found in some
 
 	resultMu sync.Mutex // one result file at a time
 }
@@ -131,6 +133,9 @@ func (d *DB) add(s *segment) {
 	d.types[s.ResourceType] = append(d.types[s.ResourceType], s)
 	if s.Annotation(snapshot.Issues) != nil {
 		d.flawed = append(d.flawed, s)
+	}
+	if s.Annotation(snapshot.Entities) != nil {
+		d.noted = append(d.noted, s)
 	}
 }
 
@@ -191,6 +196,11 @@ func (d *DB) files(without string) []string {
 	for _, s := range d.flawed {
 		if s.dir != without {
 			all = append(all, s.issues())
+		}
+	}
+	for _, s := range d.noted {
+		if s.dir != without {
+			all = append(all, s.entities())
 		}
 	}
 	return all

@@ -66,7 +66,10 @@ func (d *DB) needViews(ctx context.Context, query string) error {
 			return err
 		}
 	}
-	return need(issuesView, true, func(viewState) error { return d.makeIssuesView(ctx) })
+	if err := need(issuesView, true, func(viewState) error { return d.makeIssuesView(ctx) }); err != nil {
+		return err
+	}
+	return need(entitiesView, true, func(viewState) error { return d.makeEntitiesView(ctx) })
 }
 
 func (d *DB) makeView(ctx context.Context, id r4.TypeID, name string, want viewState) error {
@@ -147,6 +150,7 @@ func nearest(name string) string {
 		try(id.String())
 	}
 	try(issuesView)
+	try(entitiesView)
 	return best
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -60,15 +59,15 @@ func resources(t *testing.T, rows int) []byte {
 	}})
 }
 
-// annotate writes a file of annotations in one frame, and a table.
-func annotate(t *testing.T, seg *snapshot.SegmentBuilder, lines []string) {
+// annotate writes a file of annotations in one frame, and a table of 9 rows, or so it is said.
+func annotate(t *testing.T, seg *snapshot.SegmentBuilder, tableRows int, lines []string) {
 	t.Helper()
-	table := snapshot.Annotation{Kind: snapshot.Entities, Rows: 100}
+	table := snapshot.Annotation{Kind: snapshot.Entities, Rows: 9}
 	out, err := seg.CreateAnnotations(table.Kind, 1, &table.File)
 	if err != nil {
 		t.Fatal(err)
 	}
-	io.WriteString(out, "what is in it is not looked at")
+	out.Write(columns(t, tableRows))
 	if err := out.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +93,7 @@ func annotate(t *testing.T, seg *snapshot.SegmentBuilder, lines []string) {
 }
 
 // counts says what a test's segment holds, so that a test can make them differ.
-type counts struct{ manifest, columns, resources, ids, deletions int }
+type counts struct{ manifest, columns, resources, ids, deletions, table int }
 
 // lake is a root with one data store of one segment, whose first row is
 // superseded in a second publication. Two rows are said to be annotated, if lines of
@@ -134,7 +133,7 @@ func lake(t *testing.T, n counts, annotations ...string) (*root.Root, *catalog.C
 		}
 	}
 	if len(annotations) > 0 {
-		annotate(t, seg, annotations)
+		annotate(t, seg, n.table, annotations)
 	}
 	o := snapshot.PublishOptions{Now: time.Unix(0, 0), Entries: int64(n.manifest)}
 	bounds := snapshot.IDBounds{Entries: int64(n.ids), Row: uint32(n.ids), Version: 1, Flags: true}
@@ -171,7 +170,7 @@ func check(t *testing.T, r *root.Root, c *catalog.Catalog) *fsck.Report {
 	return rep
 }
 
-var even = counts{5, 5, 5, 5, 0}
+var even = counts{5, 5, 5, 5, 0, 9}
 
 func TestSound(t *testing.T) {
 	r, c, _ := lake(t, even)
@@ -204,12 +203,12 @@ func TestCounts(t *testing.T) {
 		n    counts
 		want string
 	}{
-		{"columns", counts{5, 4, 5, 5, 0}, "u-1.parquet: 4 rows, expected 5 by the manifest"},
-		{"resources", counts{5, 5, 6, 5, 0}, "u-1.ndjson.zst: 6 lines, expected 5 by the manifest"},
-		{"ids", counts{5, 5, 5, 4, 0}, "index/1.ids: 4 entries, expected 5 by the manifest"},
-		{"ids, current", counts{5, 5, 5, 4, 0}, "3 current rows in the id index, expected 4"},
-		{"ids, deletions", counts{5, 5, 5, 5, 3}, "u-1.ndjson.zst: 2 deletions count as current, expected none"},
-		{"ids, row", counts{5, 5, 5, 6, 0}, "1 entries name rows that are not there"},
+		{"columns", counts{5, 4, 5, 5, 0, 9}, "u-1.parquet: 4 rows, expected 5 by the manifest"},
+		{"resources", counts{5, 5, 6, 5, 0, 9}, "u-1.ndjson.zst: 6 lines, expected 5 by the manifest"},
+		{"ids", counts{5, 5, 5, 4, 0, 9}, "index/1.ids: 4 entries, expected 5 by the manifest"},
+		{"ids, current", counts{5, 5, 5, 4, 0, 9}, "3 current rows in the id index, expected 4"},
+		{"ids, deletions", counts{5, 5, 5, 5, 3, 9}, "u-1.ndjson.zst: 2 deletions count as current, expected none"},
+		{"ids, row", counts{5, 5, 5, 6, 0, 9}, "1 entries name rows that are not there"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -240,6 +239,8 @@ func TestAnnotations(t *testing.T) {
 			expect(t, check(t, r, c), fsck.Damage, tc.want)
 		})
 	}
+	r, c, _ = lake(t, counts{5, 5, 5, 5, 0, 8}, one, three)
+	expect(t, check(t, r, c), fsck.Damage, "u-1.1.entities.parquet: 8 rows, expected 9 by the manifest")
 	for _, name := range []string{"u-1.1.issues.zst", "u-1.1.entities.parquet"} {
 		r, c, s := lake(t, even, one, three)
 		file := filepath.Join(s.Dir(), "files/Patient", name)
