@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"path"
 
 	"github.com/spf13/cobra"
 
+	"github.com/fhirlake/fhirlake/server/dictionary"
 	"github.com/fhirlake/fhirlake/store/delta"
 	"github.com/fhirlake/fhirlake/store/fsck"
 	lakes "github.com/fhirlake/fhirlake/store/lake"
@@ -18,7 +20,7 @@ func newFsckCommand(g *globals) *cobra.Command {
 		Short: "Check every file, checksum, count and index of the root",
 		Long: `Fsck reads everything below the root and compares it with the manifests: sizes
 and checksums, rows of Parquet and resources files, id and search indexes, superseded
-rows, the delta with its tables and logs, the catalog. It changes nothing and works beside
+rows, the delta with its tables and logs, the catalog, terminologies. It changes nothing and works beside
 a running owner.
 
 Leftovers of a crashed job are named but do no harm; the exit code is 1 only when
@@ -57,8 +59,26 @@ var fsckWork = work[string, *fsck.Report]{
 			}
 			id = d.ID
 		}
-		return fsck.Root(ctx, l.root, l.catalog, id, l.openDelta)
+		rep, err := fsck.Root(ctx, l.root, l.catalog, id, l.openDelta)
+		if err == nil && id == "" {
+			checkDictionary(l, rep)
+		}
+		return rep, err
 	},
+}
+
+// checkDictionary adds what is wrong with the terminologies of the root.
+func checkDictionary(l *lake, rep *fsck.Report) {
+	c := dictionary.Check(l.root)
+	rep.Files += c.Files
+	rep.Bytes += c.Bytes
+	for _, f := range c.Faults {
+		severity := fsck.Damage
+		if f.Leftover {
+			severity = fsck.Leftover
+		}
+		rep.Findings = append(rep.Findings, fsck.Finding{Severity: severity, Path: path.Join("terminology", f.File), Found: f.Err.Error()})
+	}
 }
 
 // openDelta gives the delta of a data store that this process has open.

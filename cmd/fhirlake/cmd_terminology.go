@@ -152,10 +152,7 @@ var importTerminologyWork = work[terminologyImport, terminologies]{
 			}
 			found[0].Name = p.Name
 		}
-		d, err := l.dictionary()
-		if err != nil {
-			return t, err
-		}
+		d := l.dictionaryToChange()
 		var now dictionary.Progress
 		defer s.watch(func() progress {
 			return progress{Done: now.Done.Load(), Total: now.Total.Load(), Bytes: now.Done.Load(), Resources: now.Terms.Load(), Unit: "terms"}
@@ -245,10 +242,7 @@ shows. What was found in notes with them stays until the notes are read again.`,
 var removeTerminologyWork = work[[]string, terminologies]{
 	name: "terminology-remove",
 	do: func(_ context.Context, l *lake, _ *session, names []string) (t terminologies, err error) {
-		d, err := l.dictionary()
-		if err != nil {
-			return t, err
-		}
+		d := l.dictionaryToChange()
 		if err := d.Remove(names...); errors.Is(err, dictionary.ErrUnknown) {
 			return t, fmt.Errorf("%w; `fhirlake terminology list` shows all", err)
 		} else if err != nil {

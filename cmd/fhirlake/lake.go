@@ -42,17 +42,29 @@ func (l *lake) dictionary() (*dictionary.Dictionary, error) {
 	l.dictionaryMu.Lock()
 	defer l.dictionaryMu.Unlock()
 	if l.words == nil {
-		var o dictionary.Options
-		if l.log != nil {
-			o.Log = func(err error) { l.log.Error("dictionary", "error", err) }
-		}
-		d, err := dictionary.Open(l.root, o)
+		d, err := dictionary.Open(l.root, l.dictionaryOptions())
 		if err != nil {
 			return nil, err
 		}
 		l.words = d
 	}
 	return l.words, nil
+}
+
+// dictionaryToChange is the dictionary, even when it is damaged.
+func (l *lake) dictionaryToChange() *dictionary.Dictionary {
+	d, err := l.dictionary()
+	if err != nil {
+		return dictionary.ToRepair(l.root, l.dictionaryOptions())
+	}
+	return d
+}
+
+func (l *lake) dictionaryOptions() (o dictionary.Options) {
+	if l.log != nil {
+		o.Log = func(err error) { l.log.Error("dictionary", "error", err) }
+	}
+	return o
 }
 
 // readsNotes is the engine of the binary with the dictionary as it is now.

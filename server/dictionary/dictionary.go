@@ -58,13 +58,25 @@ type Options struct {
 // lexicon. An index that another version of the program made is made again: by the owner
 // of the root on disk, by others in memory.
 func Open(r *root.Root, o Options) (*Dictionary, error) {
-	d := &Dictionary{root: r, dir: r.TerminologyDir(), log: o.Log, begun: time.Now()}
+	d := newDictionary(r, o)
 	s, err := d.load(false)
 	if err != nil {
 		return nil, fmt.Errorf("open dictionary: %w", err)
 	}
 	d.now.Store(s)
 	return d, nil
+}
+
+// ToRepair gives a dictionary that [Open] cannot open, so that what is damaged in it can be
+// imported again or removed. Until then it has the core lexicon.
+func ToRepair(r *root.Root, o Options) *Dictionary {
+	d := newDictionary(r, o)
+	d.now.Store(&state{index: nlp.CoreIndex()})
+	return d
+}
+
+func newDictionary(r *root.Root, o Options) *Dictionary {
+	return &Dictionary{root: r, dir: r.TerminologyDir(), log: o.Log, begun: time.Now()}
 }
 
 // checkInterval is how old the knowledge of what other processes did may be.

@@ -341,6 +341,12 @@ func TestDamagedTermsAreNamed(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "the terms of glorps in") || !strings.Contains(err.Error(), "are damaged") {
 		t.Errorf("error %v", err)
 	}
+	if err := dictionary.ToRepair(r, dictionary.Options{}).Remove("glorps"); err != nil {
+		t.Errorf("remove what is damaged: %v", err)
+	}
+	if d := open(t, r); len(d.Sources()) != 0 {
+		t.Errorf("sources %+v", d.Sources())
+	}
 	edit(t, dir, func(m map[string]any) { m["version"] = 9 })
 	if _, err := dictionary.Open(r, dictionary.Options{}); err == nil || !strings.Contains(err.Error(), "has version 9; this program knows 1") {
 		t.Errorf("error %v", err)
