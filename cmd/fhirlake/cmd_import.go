@@ -216,6 +216,11 @@ var importWork = work[importParams, importDone]{
 			return importDone{}, err
 		}
 		others.end(ctx)
+		if res.NotesWait {
+			if err := l.compactor.RereadWaiting(ctx, d.ID); err != nil {
+				return importDone{}, fmt.Errorf("the import is done, but notes in its Binaries could not be read; run fhirlake reread: %w", err)
+			}
+		}
 		return importDone{res, res.Sample, peakRSS()}, nil
 	},
 	abroad: func(p importParams) (importParams, error) {

@@ -104,6 +104,7 @@ type ImportResult struct {
 
 	Skipped            []string         `json:"skipped,omitempty"`            // files of folders that are no data by their names
 	DecimalsOutOfRange int64            `json:"decimalsOutOfRange,omitempty"` // have no DECIMAL twin
+	NotesWait          bool             `json:"-"`                            // for Binaries, some of which may have come: see [RereadOptions]
 	Sample             []reject.Reject  `json:"-"`                            // the first rejects
 	Figures            pipeline.Figures `json:"-"`
 }
@@ -144,6 +145,7 @@ type importJob struct {
 	rows  rowsOf // of the search index
 
 	source *ndjson.Source
+	reader *notes.Stage // nil: notes are not read
 	report *reject.Sink // nil until the pipeline is made
 }
 
@@ -164,6 +166,9 @@ func newImport(o ImportOptions) (*importJob, error) {
 		return nil, err
 	}
 	j := &importJob{ImportOptions: o, now: o.Now().UTC().Truncate(time.Millisecond), store: store}
+	if o.Notes != nil {
+		j.reader = notes.New(*o.Notes)
+	}
 	if o.Job != nil {
 		j.job = *o.Job
 		return j, nil
@@ -216,10 +221,10 @@ func (j *importJob) lenient() bool { return j.Level == validate.Minimal }
 
 // reading is the stage that reads notes, if they are read.
 func (j *importJob) reading() []pipeline.Stage {
-	if j.Notes == nil {
+	if j.reader == nil {
 		return nil
 	}
-	return []pipeline.Stage{notes.New(*j.Notes)}
+	return []pipeline.Stage{j.reader}
 }
 
 // kinds are what the import keeps beside resources.
@@ -312,6 +317,7 @@ func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult
 		Figures:    figures,
 
 		DecimalsOutOfRange: columns.DecimalsWithoutTwin(),
+		NotesWait:          j.reader != nil && j.reader.Waits(),
 	}
 	if err := j.prepared(res); err != nil {
 		return nil, err

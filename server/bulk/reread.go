@@ -31,6 +31,8 @@ type RereadOptions struct {
 	// Whole is all segments that may have notes; else those with notes that were not read, or
 	// by another engine or dictionary, or whose Binary was not there.
 	Whole bool
+	// Waiting is those alone of which a text waits for its Binary.
+	Waiting bool
 
 	Workers int              // 0: GOMAXPROCS
 	Memory  int64            // bytes for what is in flight; 0: the pipeline's default
@@ -117,7 +119,10 @@ func (o *RereadOptions) run(ctx context.Context, f *lake.Fold) (*RereadResult, e
 // known, or something that would be another one now.
 func (o *RereadOptions) stale(seg *snapshot.Segment, p notes.Provider) (bool, error) {
 	a := seg.Annotation(snapshot.NLP)
-	if o.Whole || a == nil || a.Rows < seg.Rows {
+	switch {
+	case o.Waiting && a == nil:
+		return false, nil
+	case !o.Waiting && (o.Whole || a == nil || a.Rows < seg.Rows):
 		return true, nil
 	}
 	engine, dictionary := p.Version()
@@ -137,7 +142,8 @@ func (o *RereadOptions) stale(seg *snapshot.Segment, p notes.Provider) (bool, er
 		if err != nil {
 			return err
 		}
-		if string(found.Engine) != engine || string(found.Dictionary) != dictionary || slices.ContainsFunc(found.Texts, waits) {
+		old := string(found.Engine) != engine || string(found.Dictionary) != dictionary || slices.ContainsFunc(found.Texts, failed)
+		if !o.Waiting && old || slices.ContainsFunc(found.Texts, waits) {
 			return errStale
 		}
 		return nil
@@ -150,10 +156,11 @@ func (o *RereadOptions) stale(seg *snapshot.Segment, p notes.Provider) (bool, er
 
 var errStale = errors.New("stale")
 
-// waits tells whether a text was not there, or its provider, and may be now.
-func waits(t entity.Text) bool {
-	return t.Status == entity.ValidationError || string(t.Message) == notes.Absent
-}
+// waits tells whether a text was not there, and may be now.
+func waits(t entity.Text) bool { return string(t.Message) == notes.Absent }
+
+// failed tells whether a text, or its provider, may be better now.
+func failed(t entity.Text) bool { return t.Status == entity.ValidationError }
 
 // segment reads the notes of all rows of a segment and gives its new annotations.
 func (o *RereadOptions) segment(ctx context.Context, number int64, seg *snapshot.Segment) ([]snapshot.Annotation, error) {

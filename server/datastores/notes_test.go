@@ -229,3 +229,24 @@ func TestRereadAfterWritesCompactsThem(t *testing.T) {
 		}
 	}
 }
+
+func TestNotesWaitForBinariesThatComeLaterInTheSameJob(t *testing.T) {
+	s := newSearched(t)
+	documents := []string{`{"resourceType":"DocumentReference","id":"n","status":"current","content":[{"attachment":{"contentType":"text/plain","url":"Binary/b"}}]}`}
+	for i := range 3 { // each fills a batch
+		documents = append(documents, note(fmt.Sprint("long", i), strings.Repeat("No fever. ", 100_000)))
+	}
+	documents = append(documents, `{"resourceType":"Binary","id":"b","contentType":"text/plain","data":"`+base64.StdEncoding.EncodeToString([]byte("Asthma."))+`"}`)
+	if res := s.loadNotes(datastores.ReadAsSet, documents...); !res.NotesWait {
+		t.Fatal("nothing waits")
+	}
+	if err := s.compact.RereadWaiting(t.Context(), s.id); err != nil {
+		t.Fatal(err)
+	}
+	if f := decorated(t, s.resource("GET", "/DocumentReference/n", "")); f != "Asthma DIAGNOSIS SUCCESS" {
+		t.Errorf("it shows %q", f)
+	}
+	if res := s.loadNotes(datastores.ReadAsSet, documents[0]); res.NotesWait || res.Unchanged != 1 {
+		t.Errorf("%+v", res)
+	}
+}

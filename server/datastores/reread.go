@@ -29,14 +29,30 @@ func (c *Compactor) Reread(ctx context.Context, id string, r Request) (*bulk.Rer
 		return nil, err
 	}
 	defer end()
-	if r.Memory == 0 {
-		r.Memory = c.o.Memory
-	}
-	res, err := bulk.Reread(ctx, bulk.RereadOptions{
-		Lake: l, Notes: c.set.Notes(id, ReadNotes), Whole: r.Whole, Memory: r.Memory, Workers: r.Workers, Monitor: r.Monitor, Now: c.o.Now,
-	})
+	res, err := c.reread(ctx, id, r, false)
 	if err == nil {
 		res.Seconds = time.Since(asked).Seconds()
 	}
 	return res, err
+}
+
+// RereadWaiting reads the notes that waited for Binaries, within a job of the data store that has
+// its turn: an import that brought documents and their Binaries.
+func (c *Compactor) RereadWaiting(ctx context.Context, id string) error {
+	_, err := c.reread(ctx, id, Request{}, true)
+	return err
+}
+
+func (c *Compactor) reread(ctx context.Context, id string, r Request, waiting bool) (*bulk.RereadResult, error) {
+	l, err := c.set.Lake(id)
+	if err != nil {
+		return nil, err
+	}
+	if r.Memory == 0 {
+		r.Memory = c.o.Memory
+	}
+	return bulk.Reread(ctx, bulk.RereadOptions{
+		Lake: l, Notes: c.set.Notes(id, ReadNotes), Whole: r.Whole, Waiting: waiting,
+		Memory: r.Memory, Workers: r.Workers, Monitor: r.Monitor, Now: c.o.Now,
+	})
 }

@@ -26,7 +26,9 @@ type Engine struct {
 	Lake    func(datastore string) (*lake.Lake, error)
 	Blobs   *blob.Client
 	// Notes says how the notes of a data store are read; nil: they are not.
-	Notes   func(datastore string) *notes.Options
+	Notes func(datastore string) *notes.Options
+	// Reread reads the notes of a data store that waited for Binaries of a job; nil: nobody does.
+	Reread  func(ctx context.Context, datastore string) error
 	Workers int
 	Memory  int64 // bytes for what is in flight of one job
 	// Observe is told of a job's figures while it runs, until ended is called; nil: nobody is.
@@ -132,8 +134,11 @@ func (e *Engine) load(ctx context.Context, j *Job, o bulk.ImportOptions) error {
 	if e.Observe != nil {
 		defer e.Observe(o.Monitor)()
 	}
-	_, err = bulk.Import(ctx, o)
-	return err
+	res, err := bulk.Import(ctx, o)
+	if err != nil || !res.NotesWait || e.Reread == nil {
+		return err
+	}
+	return e.Reread(ctx, d.ID)
 }
 
 func jobFiles(files []reject.FileCount) []catalog.JobFile {

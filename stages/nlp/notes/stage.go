@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/entity"
@@ -38,18 +39,26 @@ type Binaries interface {
 }
 
 // Stage reads notes. It is safe for many goroutines.
-type Stage struct{ o Options }
+type Stage struct {
+	o        Options
+	absent   atomic.Int64 // texts whose Binary was not there
+	binaries atomic.Int64 // Binaries that passed
+}
 
 var _ pipeline.Stage = (*Stage)(nil)
 
 // New makes a stage. It comes after parse and validate.
-func New(o Options) *Stage { return &Stage{o} }
+func New(o Options) *Stage { return &Stage{o: o} }
 
 // Name is "nlp".
 func (s *Stage) Name() string { return "nlp" }
 
 // NewWorker makes a worker with buffers of its own.
-func (s *Stage) NewWorker() (pipeline.Worker, error) { return &worker{o: &s.o}, nil }
+func (s *Stage) NewWorker() (pipeline.Worker, error) { return &worker{stage: s, o: &s.o}, nil }
+
+// Waits tells whether a text could not be read because its Binary was not there, and Binaries
+// came: it may be there now.
+func (s *Stage) Waits() bool { return s.absent.Load() > 0 && s.binaries.Load() > 0 }
 
 // The elements that notes are in.
 var (
@@ -64,6 +73,7 @@ var (
 )
 
 type worker struct {
+	stage    *Stage
 	o        *Options
 	provider Provider
 	reader   Reader
@@ -110,7 +120,12 @@ func (w *worker) Process(ctx context.Context, b *pipeline.Batch) error {
 		if r.Status != pipeline.Pending || r.Root == fhir.NoNode {
 			continue
 		}
-		if r.Type != r4.TypeDocumentReference && r.Type != r4.TypeDiagnosticReport {
+		switch r.Type {
+		case r4.TypeBinary:
+			w.stage.binaries.Add(1)
+			continue
+		case r4.TypeDocumentReference, r4.TypeDiagnosticReport:
+		default:
 			continue
 		}
 		b.At = i
@@ -122,7 +137,7 @@ func (w *worker) Process(ctx context.Context, b *pipeline.Batch) error {
 			asked = true
 		}
 		if w.provider == nil {
-			return nil
+			break
 		}
 		if r.Type == r4.TypeDiagnosticReport && !reports {
 			continue
@@ -324,6 +339,7 @@ func (w *worker) linked(ctx context.Context, url []byte) (contentType string, da
 			return contentType, data, nil
 		}
 	}
+	w.stage.absent.Add(1)
 	return "", nil, &attachment.Unreadable{Reason: Absent}
 }
 
