@@ -58,8 +58,8 @@ that it knows by their names and content, passes over others, and says which it 
               preferred, category, type and kind
 
 Each release has a name, so that its next version takes its place. All are imported or,
-when one is at fault, none. A server that owns the root does the work and reads notes with
-the new dictionary from then on; what was read before stays as it is.`,
+when one is at fault, none. Notes that come are read with the new dictionary from then
+on, by a running server too; fhirlake reread reads again what is stored.`,
 		Example: `  fhirlake terminology import icd10cm-order-2026.txt icd10cm-tabular-2026.xml
   fhirlake terminology import RxNorm_full_01052026.zip
   fhirlake terminology import --name ward-words words.tsv`,
@@ -221,7 +221,7 @@ func newTerminologyRemove(g *globals) *cobra.Command {
 		Use:   "remove NAME...",
 		Short: "Remove terminologies",
 		Long: `Remove takes terminologies out of the dictionary, by the names that terminology list
-shows. What was found in notes with them stays until the notes are read again.`,
+shows. What was found in notes with them stays until fhirlake reread.`,
 		Example: "  fhirlake terminology remove icd10cm-index",
 		Args:    atLeast(1, "NAME"),
 		RunE: func(c *cobra.Command, args []string) error {
