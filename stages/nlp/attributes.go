@@ -29,7 +29,7 @@ func (d *Detector) relate(first, begin, end int) {
 		at := int32(len(d.doc.Attributes))
 		limit := min(end, int(e.tokens.end)+reach)
 		if n+1 < last {
-			if next := &d.doc.Entities[n+1]; next.Category == e.Category || e.Category == terminology.TestTreatmentProcedure {
+			if next := &d.doc.Entities[n+1]; next.Category == e.Category || e.Category == terminology.TestTreatmentProcedure || e.Category == terminology.Behavior {
 				limit = min(limit, int(next.tokens.begin))
 			}
 		}
@@ -46,6 +46,8 @@ func (d *Detector) relate(first, begin, end int) {
 			d.site(first, n, begin, last)
 		case terminology.Anatomy:
 			d.modifiers(e, begin)
+		case terminology.Behavior:
+			d.habitAttributes(e, begin, limit)
 		}
 		e = &d.doc.Entities[n]
 		e.attributes = span{at, int32(len(d.doc.Attributes))}

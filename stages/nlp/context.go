@@ -16,6 +16,10 @@ const (
 func (d *Detector) context(first, begin, end int) {
 	for n := first; n < len(d.doc.Entities); n++ {
 		e := &d.doc.Entities[n]
+		if e.Category == terminology.Behavior {
+			e.Traits |= d.habitTraits(e, begin, end) & applies(e.Category)
+			continue
+		}
 		e.Traits |= (d.before(e) | d.after(e, end) | d.sectionTraits(e)) & applies(e.Category)
 	}
 }
@@ -30,7 +34,7 @@ func applies(c terminology.Category) Traits {
 	case terminology.TestTreatmentProcedure:
 		return Negation | PastHistory | Hypothetical | Future
 	case terminology.Behavior:
-		return Negation | PastHistory
+		return Negation | PastHistory | PertainsToFamily
 	}
 	return 0
 }

@@ -9,7 +9,7 @@ import (
 )
 
 // Version is that of the rules and of the passes: results of another version may differ.
-const Version = "1.0.0"
+const Version = "1.1.0"
 
 // A Detector finds entities. It belongs to one goroutine; its buffers are used
 // again by each call.
@@ -22,6 +22,7 @@ type Detector struct {
 	short    []shortForm
 	section  argument
 	base     int        // the first token of found
+	habits   bool       // found has some that may be a habit
 	mentions []numbered // those that are still to come, by begin
 	numbered []numbered
 }
@@ -108,7 +109,7 @@ func (d *Detector) sentence(begin, end int) {
 
 // phrases finds the phrases of the rules in tokens [begin, end).
 func (d *Detector) phrases(begin, end int) {
-	d.marks = d.marks[:0]
+	d.marks, d.habits = d.marks[:0], false
 	if cap(d.found) < end-begin {
 		d.found = make([]found, maxSentence)
 	}
@@ -122,6 +123,7 @@ func (d *Detector) phrases(begin, end int) {
 		}
 		r := language.rules[v]
 		d.found[i-begin] = found{r, int32(n)}
+		d.habits = d.habits || r.kind&(substance|habit) != 0
 		if r.kind&context != 0 {
 			d.marks = append(d.marks, mark{int32(i), int32(i + n), r})
 		}
@@ -134,6 +136,7 @@ const (
 	scorePhrase = 0.97 // a term of several words
 	scoreWord   = 0.92 // a term of one word
 	scoreShort  = 0.80 // a term that is an abbreviation
+	scoreHabit  = 0.85 // a substance or a verb that the words around it make a habit
 	scoreLocal  = 0.90 // a short form that the document defines
 	scoreFormed = 0.65 // a word known by its formation
 	scoreGiven  = 0.99 // a mention that the caller gave
@@ -158,6 +161,16 @@ func (d *Detector) terms(begin, end int) {
 		}
 		if entry != 0 && d.overlaps(i, i+n) {
 			entry = 0
+		}
+		if d.habits {
+			known := 0
+			if entry != 0 {
+				known = n
+			}
+			if h := d.habit(i, begin, end, known, entry != 0 && d.index.Category(entry) == terminology.Medication); h > 0 {
+				i += h
+				continue
+			}
 		}
 		if entry == 0 {
 			if !d.deficiency(i, begin) {

@@ -51,6 +51,15 @@ const (
 	yearsOld
 	copula
 	negRaise
+	substance
+	habit
+	cue
+	consumption
+	quit
+	abstains
+	count
+	number
+	often
 )
 
 var kindNames = map[string]kind{
@@ -60,6 +69,8 @@ var kindNames = map[string]kind{
 	"route": route, "frequency": frequency, "every": every, "period": period, "acuity": acuity, "quality": quality, "direction": direction,
 	"value": value, "time": timeWord, "ago": ago, "for": forWord, "month": month, "title": title, "id": idWord, "phone": phoneWord, "age": ageWord,
 	"years-old": yearsOld, "copula": stop | copula, "neg-raise": negRaise,
+	"substance": substance, "habit": habit, "cue": cue, "consumption": consumption, "quit": quit, "abstains": abstains, "count": count,
+	"number": number, "often": often,
 }
 
 // context are the kinds that a sentence keeps for its entities.
@@ -76,17 +87,24 @@ const (
 	sectionMedications
 	sectionPlan
 	sectionAssessment
+	sectionSocial
 	sectionOther
 	unitMass
 	unitVolume
 	unitRate
 	unitTest
+	habitAlcohol
+	habitTobacco
+	habitDrugs
+	habitStreet  // drugs that are no medication, whatever the dictionary says
+	habitAnyDrug // "drugs": of medications too
 )
 
 var argumentNames = map[string]argument{
 	"": noArgument, "family": sectionFamily, "past": sectionPast, "allergies": sectionAllergies, "medications": sectionMedications,
 	"plan": sectionPlan, "assessment": sectionAssessment, "other": sectionOther, "mass": unitMass, "volume": unitVolume,
-	"rate": unitRate, "test": unitTest,
+	"rate": unitRate, "test": unitTest, "social": sectionSocial,
+	"alcohol": habitAlcohol, "tobacco": habitTobacco, "drugs": habitDrugs, "street-drug": habitStreet, "any-drug": habitAnyDrug,
 }
 
 type rule struct {
@@ -128,7 +146,7 @@ var language = func() *ruleSet {
 	s := &ruleSet{rules: make([]rule, 1)}
 	seen := map[string]uint32{}
 	var list []phrase.Phrase
-	for _, name := range []string{"context.tsv", "sections.tsv", "attributes.tsv"} {
+	for _, name := range []string{"context.tsv", "sections.tsv", "attributes.tsv", "behavior.tsv"} {
 		rows(name, func(f []string) {
 			k, okKind := kindNames[f[1]]
 			a, okArgument := argumentNames[f[2]]

@@ -145,7 +145,7 @@ func (d *Detector) heading(begin, end int) int {
 			return begin
 		}
 	}
-	if n := d.capitals(begin, end); n > 0 && t[begin].Flags.Has(token.Newline) {
+	if n := d.capitals(begin, end); n > 0 && t[begin].Flags.Has(token.Newline) && f.rule.kind&substance == 0 { // "ALCOHOL:" is a line of a social history
 		d.section = noArgument
 	}
 	return begin

@@ -22,6 +22,7 @@ const (
 	CategoryMedication = "MEDICATION"
 	CategoryTest       = "TEST_TREATMENT_PROCEDURE"
 	CategoryAnatomy    = "ANATOMY"
+	CategoryBehavior   = "BEHAVIORAL_ENVIRONMENTAL_SOCIAL"
 
 	TypeDiagnosis = "DX_NAME"
 	TypeGeneric   = "GENERIC_NAME"
@@ -30,6 +31,9 @@ const (
 	TypeProcedure = "PROCEDURE_NAME"
 	TypeTreatment = "TREATMENT_NAME"
 	TypeSite      = "SYSTEM_ORGAN_SITE"
+	TypeTobacco   = "TOBACCO_USE"
+	TypeAlcohol   = "ALCOHOL_CONSUMPTION"
+	TypeDrugs     = "REC_DRUG_USE"
 
 	KindDiagnosis = "DIAGNOSIS"
 	KindSign      = "SIGN"
@@ -53,7 +57,7 @@ type Term struct {
 	Type     string
 
 	Kind    string // of a condition: KindDiagnosis, KindSign or KindSymptom
-	Title   string // of a condition with a code: the official title of the code
+	Title   string // of a condition or habit with a code: the official title of the code
 	Generic string // of a brand: Preferred of its ingredient or combination
 	Class   bool   // a medication that names a class of drugs ("beta blocker")
 }
@@ -87,6 +91,7 @@ var tables = []table{
 	{"tests.tsv", nil, CategoryTest, []string{TypeTest}},
 	{"procedures.tsv", nil, CategoryTest, []string{TypeProcedure, TypeTreatment}},
 	{"anatomy.tsv", nil, CategoryAnatomy, []string{TypeSite}},
+	{"behaviors.tsv", []string{"title"}, CategoryBehavior, []string{TypeTobacco, TypeAlcohol, TypeDrugs}},
 }
 
 var terms = sync.OnceValues(func() ([]Term, error) {
@@ -180,8 +185,14 @@ func (t table) read(dst []Term, r io.Reader) ([]Term, error) {
 			if !slices.Contains([]string{KindDiagnosis, KindSign, KindSymptom}, m.Kind) {
 				return fmt.Errorf("kind %q, want %s, %s or %s", m.Kind, KindDiagnosis, KindSign, KindSymptom)
 			}
-			if (m.Code == "") != (m.Title == "") {
-				return fmt.Errorf("code %q with title %q, want both or neither", m.Code, m.Title)
+			if err := m.titled(); err != nil {
+				return err
+			}
+			dst = append(dst, m)
+		case CategoryBehavior:
+			m.Title = f[7]
+			if err := m.titled(); err != nil {
+				return err
 			}
 			dst = append(dst, m)
 		case CategoryMedication:
@@ -204,6 +215,13 @@ func (t table) read(dst []Term, r io.Reader) ([]Term, error) {
 		return nil
 	})
 	return dst, err
+}
+
+func (m *Term) titled() error {
+	if (m.Code == "") != (m.Title == "") {
+		return fmt.Errorf("code %q with title %q, want both or neither", m.Code, m.Title)
+	}
+	return nil
 }
 
 func readAbbreviations(name string, r io.Reader) ([]Abbreviation, error) {

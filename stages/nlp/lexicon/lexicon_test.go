@@ -137,7 +137,7 @@ func TestAbbreviationsAgreeWithTerms(t *testing.T) {
 		if a.Ambiguous {
 			continue
 		}
-		for _, category := range []string{CategoryCondition, CategoryMedication, CategoryTest, CategoryAnatomy} {
+		for _, category := range []string{CategoryCondition, CategoryMedication, CategoryTest, CategoryAnatomy, CategoryBehavior} {
 			long, ok := byName[[2]string{category, a.Long}]
 			if short, also := byName[[2]string{category, a.Short}]; ok && also && short != long {
 				t.Errorf("%q is %q of %q, and an abbreviation of %q", a.Short, a.Long, long, short)

@@ -110,6 +110,7 @@ const (
 	Email
 	URL
 	Address
+	Amount
 	types
 )
 
@@ -118,7 +119,7 @@ var typeNames = [types]string{
 	"FORM", "FREQUENCY", "RATE", "ROUTE_OR_MODE", "STRENGTH", "TEST_NAME", "TEST_VALUE", "TEST_UNIT", "PROCEDURE_NAME",
 	"TREATMENT_NAME", "ALCOHOL_CONSUMPTION", "TOBACCO_USE", "REC_DRUG_USE", "ALLERGIES", "GENDER", "TIME_TO_DX_NAME",
 	"TIME_TO_MEDICATION_NAME", "TIME_TO_PROCEDURE_NAME", "TIME_TO_TEST_NAME", "TIME_TO_TREATMENT_NAME", "NAME", "AGE", "DATE",
-	"ID", "PHONE_OR_FAX", "EMAIL", "URL", "ADDRESS",
+	"ID", "PHONE_OR_FAX", "EMAIL", "URL", "ADDRESS", "AMOUNT",
 }
 
 func (t Type) String() string { return nameOf(typeNames[:], int(t)) }
