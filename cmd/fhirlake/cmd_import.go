@@ -32,6 +32,7 @@ type importFlags struct {
 	memory      byteSize
 	report      string
 	tokenFile   string // only of import
+	readers     readerFlags
 }
 
 func (f *importFlags) register(c *cobra.Command) {
@@ -56,6 +57,9 @@ func (f *importFlags) check() error {
 	}
 	if f.nlp != "" && f.nlp != "on" && f.nlp != "off" {
 		return usageError("--nlp %q is neither on nor off", f.nlp)
+	}
+	if err := f.readers.check(); err != nil {
+		return err
 	}
 	if f.workers < 0 {
 		return usageError("--workers %d is negative", f.workers)
@@ -116,6 +120,7 @@ it is not heeded where all of the data store is indexed, so that it stays so.`,
 		},
 	}
 	f.register(c)
+	f.readers.register(c)
 	c.Flags().StringVar(&f.tokenFile, "token-file", "", "file with the access token for inputs that are URLs; it is read anew for each request")
 	return c
 }
@@ -125,7 +130,7 @@ func runImport(c *cobra.Command, g *globals, f *importFlags, inputs []string) er
 	p := importParams{
 		Datastore: g.datastore, Inputs: inputs, Report: f.report,
 		Level: f.level, SearchIndex: f.searchIndex == "on", Workers: f.workers, Memory: int64(f.memory),
-		TokenFile: f.tokenFile, NLP: datastores.Reading(f.nlp),
+		TokenFile: f.tokenFile, NLP: datastores.Reading(f.nlp), Readers: f.readers,
 	}
 	var stdin io.Reader
 	if slices.Contains(inputs, "-") {
@@ -165,6 +170,7 @@ type importParams struct {
 
 	SearchIndex bool               `json:"searchIndex,omitempty"`
 	NLP         datastores.Reading `json:"nlp,omitempty"`
+	Readers     readerFlags        `json:"-"` // a server has its own
 }
 
 // importDone is the result of the job and of the process that ran it.
@@ -189,6 +195,9 @@ var importWork = work[importParams, importDone]{
 		}
 		others, err := exportElsewhere(ctx, &p, s.note)
 		if err != nil {
+			return importDone{}, err
+		}
+		if err := l.readNotesBy(&p.Readers); err != nil {
 			return importDone{}, err
 		}
 		end, err := l.stores.BeginJob(ctx, d.ID, func() { s.note("waiting for another job to end") })
@@ -224,6 +233,9 @@ var importWork = work[importParams, importDone]{
 		return importDone{res, res.Sample, peakRSS()}, nil
 	},
 	abroad: func(p importParams) (importParams, error) {
+		if p.Readers.provider != "" {
+			return p, errReaderElsewhere
+		}
 		paths, err := absolute(append([]string{p.Report, p.TokenFile}, p.Inputs...))
 		if err != nil {
 			return p, err

@@ -54,6 +54,7 @@ type serveFlags struct {
 	perClient       int
 	sqlTimeout      time.Duration
 	jobs            jobFlags
+	readers         readerFlags
 }
 
 func newServeCommand(g *globals) *cobra.Command {
@@ -85,6 +86,9 @@ a second signal ends it at once, and loses nothing that was acknowledged either.
 			if err := f.jobs.check(g.root); err != nil {
 				return err
 			}
+			if err := f.readers.check(); err != nil {
+				return err
+			}
 			return runServe(c, g, f)
 		},
 	}
@@ -105,6 +109,7 @@ a second signal ends it at once, and loses nothing that was acknowledged either.
 	fs.IntVar(&f.perClient, "requests-per-client", 0, "requests at work of one address at once, further ones get 429; 0: no limit. Behind a proxy all come from one address")
 	fs.DurationVar(&f.sqlTimeout, "sql-timeout", 10*time.Minute, "how long a query over HTTP may take, with the reading of its result")
 	f.jobs.register(c)
+	f.readers.register(c)
 	fs.DurationVar(&f.shutdown, "shutdown-timeout", 30*time.Second, "how long accepted requests may take after a signal to end")
 	return c
 }
@@ -221,7 +226,9 @@ func runServe(c *cobra.Command, g *globals, f *serveFlags) error {
 	buckets := blob.FromEnvironment()
 	buckets.Folders = f.jobs.folders
 	s.lake.blobs = blob.New(buckets)
-	err = s.run(c.Context(), l, c.OutOrStdout(), g)
+	if err = s.lake.readNotesBy(&f.readers); err == nil {
+		err = s.run(c.Context(), l, c.OutOrStdout(), g)
+	}
 	err = errors.Join(err, s.lake.Close())
 	if s.events != nil {
 		err = errors.Join(err, s.events.Close())

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"sync"
 
@@ -35,6 +36,8 @@ type lake struct {
 	log          *slog.Logger // of a server; nil for a command
 	dictionaryMu sync.Mutex
 	words        *dictionary.Dictionary // nil until someone asks for it
+
+	model io.Closer // that reads notes; nil when none does
 }
 
 // dictionary is what notes are read with. It is opened by the first who asks.
@@ -136,6 +139,9 @@ func (l *lake) Close() error {
 	}
 	if l.stores != nil {
 		err = errors.Join(err, l.stores.Close())
+	}
+	if l.model != nil {
+		err = errors.Join(err, l.model.Close())
 	}
 	if err := errors.Join(err, l.catalog.Close(), l.root.Close()); err != nil {
 		return fmt.Errorf("close root: %w", err)

@@ -49,6 +49,7 @@ var update = flag.Bool("update", false, "rewrite what scripts compare with")
 //	hup [PATH STATUS]     has it read its files again, and waits for a new certificate or
 //	                      for the answer
 //	certificate FILE KEY  makes a certificate
+//	notes                 starts a service at $NOTES that reads notes, and writes what it answers to "asked"
 //
 // and the conditions [ordinary], [unshare] and [full] for what the machine allows.
 func TestScripts(t *testing.T) {
@@ -84,6 +85,7 @@ func TestScripts(t *testing.T) {
 			"stop":   stopCommand,
 
 			"buckets": bucketsCommand,
+			"notes":   notesCommand,
 
 			"datastore":   datastoreCommand,
 			"stopped":     stoppedCommand,
