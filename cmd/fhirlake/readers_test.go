@@ -3,13 +3,16 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"unicode/utf8"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -54,4 +57,25 @@ func notesCommand(ts *testscript.TestScript, neg bool, args []string) {
 		s.Close()
 		asked.Close()
 	})
+}
+
+// unzstdCommand writes what a file has, decompressed, to another one.
+func unzstdCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: unzstd GLOB FILE")
+	}
+	files, err := filepath.Glob(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if len(files) != 1 {
+		ts.Fatalf("%d files match %s", len(files), args[0])
+	}
+	in, err := os.Open(files[0])
+	ts.Check(err)
+	defer in.Close()
+	z, err := zstd.NewReader(in)
+	ts.Check(err)
+	defer z.Close()
+	text, err := io.ReadAll(z)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), text, 0o644))
 }

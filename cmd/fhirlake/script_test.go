@@ -50,6 +50,7 @@ var update = flag.Bool("update", false, "rewrite what scripts compare with")
 //	                      for the answer
 //	certificate FILE KEY  makes a certificate
 //	notes                 starts a service at $NOTES that reads notes, and writes what it answers to "asked"
+//	unzstd GLOB FILE      decompresses the one file that matches
 //
 // and the conditions [ordinary], [unshare] and [full] for what the machine allows.
 func TestScripts(t *testing.T) {
@@ -86,6 +87,7 @@ func TestScripts(t *testing.T) {
 
 			"buckets": bucketsCommand,
 			"notes":   notesCommand,
+			"unzstd":  unzstdCommand,
 
 			"datastore":   datastoreCommand,
 			"stopped":     stoppedCommand,
