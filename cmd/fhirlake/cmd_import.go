@@ -233,8 +233,8 @@ var importWork = work[importParams, importDone]{
 		return importDone{res, res.Sample, peakRSS()}, nil
 	},
 	abroad: func(p importParams) (importParams, error) {
-		if p.Readers.provider != "" {
-			return p, errReaderElsewhere
+		if err := p.Readers.abroad(); err != nil {
+			return p, err
 		}
 		paths, err := absolute(append([]string{p.Report, p.TokenFile}, p.Inputs...))
 		if err != nil {

@@ -26,8 +26,8 @@ With --whole all notes are read.`,
 }
 
 var rereadJob = storeJob[*bulk.RereadResult]{
-	name: "reread",
-	run:  (*datastores.Compactor).Reread,
+	name: "reread", reads: true,
+	run: (*datastores.Compactor).Reread,
 	show: func(out io.Writer, d *bulk.RereadResult) error {
 		if d.Segments == 0 {
 			_, err := fmt.Fprintf(out, "all notes are read; snapshot %d\n", d.Snapshot)

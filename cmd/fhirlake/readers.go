@@ -80,5 +80,10 @@ func (l *lake) readNotesBy(f *readerFlags) error {
 	return nil
 }
 
-// errReaderElsewhere is the error of a command that says who reads where a server does.
-var errReaderElsewhere = errors.New("a server owns the root, and says who reads notes: give --nlp-provider to fhirlake serve")
+// abroad refuses a choice for a command whose work a server does.
+func (f *readerFlags) abroad() error {
+	if f.provider == "" {
+		return nil
+	}
+	return errors.New("a server owns the root, and says who reads notes: give --nlp-provider to fhirlake serve")
+}
