@@ -294,11 +294,13 @@ func TestResultOfAResourceIsBounded(t *testing.T) {
 		if len(data) > notes.MaxResult+4096 {
 			t.Errorf("%s: %d bytes", name, len(data))
 		}
+		r, err := new(entity.Reader).Read([]byte(data))
+		if err != nil {
+			t.Fatal(err)
+		}
 		var got []string
-		for _, line := range said(t, data) {
-			_, line, _ = strings.Cut(line, " ")
-			line, _, _ = strings.Cut(line, " [")
-			got = append(got, line)
+		for i := range r.Texts {
+			got = append(got, strings.TrimSpace(fmt.Sprintf("%s %s", r.Texts[i].Status, r.Texts[i].Message)))
 		}
 		if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
