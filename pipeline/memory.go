@@ -98,7 +98,7 @@ const batchOverhead = 16 << 10
 
 // memory is what the batch holds.
 func (b *Batch) memory() int64 {
-	return batchOverhead + int64(cap(b.Data)) + b.issueMemory() +
+	return batchOverhead + int64(cap(b.Data)) + b.issueMemory() + b.besideMemory() +
 		int64(cap(b.Records))*int64(unsafe.Sizeof(Record{})) +
 		int64(cap(b.Tree.Nodes))*int64(unsafe.Sizeof(fhir.Node{}))
 }
@@ -111,6 +111,18 @@ func (b *Batch) issueMemory() int64 {
 	for i := range b.Issues {
 		is := &b.Issues[i]
 		n += 3 * int64(len(is.Expression)+len(is.Diagnostics)+len(is.Constraint)+len(is.Profile))
+	}
+	return n
+}
+
+// besideMemory is that of what is kept beside records, and of the annotations that sinks make
+// of it: what NLP found is several times its notes.
+func (b *Batch) besideMemory() (n int64) {
+	for i := range b.Kept {
+		n += 2 * int64(len(b.Kept[i].Data))
+	}
+	if notes, ok := b.slots[Notes.i].(*NoteResults); ok {
+		n += 2 * int64(cap(notes.Data))
 	}
 	return n
 }

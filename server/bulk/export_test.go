@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -28,6 +29,8 @@ import (
 	"github.com/fhirlake/fhirlake/pipeline"
 	"github.com/fhirlake/fhirlake/pipeline/pipetest"
 	lakesource "github.com/fhirlake/fhirlake/sources/lake"
+	"github.com/fhirlake/fhirlake/stages/nlp"
+	"github.com/fhirlake/fhirlake/stages/nlp/notes"
 	"github.com/fhirlake/fhirlake/store/blob"
 	"github.com/fhirlake/fhirlake/store/delta"
 	"github.com/fhirlake/fhirlake/store/lake"
@@ -422,3 +425,50 @@ func TestCurrentIsASource(t *testing.T) {
 		return src
 	})
 }
+
+// TestBatchesAreBoundedAsTheyAreShown has documents that are several times as large when they
+// are shown as they are stored.
+func TestBatchesAreBoundedAsTheyAreShown(t *testing.T) {
+	m := newModel(t, 1)
+	m.f.opts.Lake, m.f.opts.Notes = m.lake, readBy(notes.Builtin(nlp.CoreIndex()))
+	note := base64.StdEncoding.EncodeToString([]byte("No fever. Asthma and cough. " + strings.Repeat("The weather was fine. ", 90)))
+	var lines []string
+	for i := range 1200 {
+		lines = append(lines, fmt.Sprintf(`{"resourceType":"DocumentReference","id":"d%d","status":"current","content":[{"attachment":{"contentType":"text/plain","data":"%s"}}]}`, i, note))
+	}
+	m.f.load(write(t, "in.ndjson", lines...))
+	view, err := m.lake.View()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer view.Close()
+	src, err := lakesource.NewCurrent(lakesource.CurrentOptions{Store: m.f.store, Snapshot: view.Manifest(), Delta: view})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sizes := &sizes{}
+	if _, err := pipeline.Run(context.Background(), pipeline.Config{Source: src, Stages: []pipeline.Stage{src.Load()}, Sinks: []pipeline.Sink{sizes}}); err != nil {
+		t.Fatal(err)
+	}
+	if sizes.all < 2*int64(len(strings.Join(lines, ""))) || sizes.most > 5<<19 {
+		t.Errorf("%d bytes of %d are shown in batches of up to %d bytes, want 2.5 MiB at most", sizes.all, len(strings.Join(lines, "")), sizes.most)
+	}
+	if err := src.Release(); err != nil {
+		t.Error(err)
+	}
+}
+
+// sizes is a sink that looks at how large batches are.
+type sizes struct{ all, most int64 }
+
+func (*sizes) Name() string { return "sizes" }
+
+func (s *sizes) Write(_ context.Context, b *pipeline.Batch) ([]pipeline.Task, error) {
+	s.all += int64(len(b.Data))
+	s.most = max(s.most, int64(len(b.Data)))
+	return nil, nil
+}
+
+func (*sizes) Flush(context.Context) ([]pipeline.Task, error) { return nil, nil }
+func (*sizes) Commit(context.Context) error                   { return nil }
+func (*sizes) Close() error                                   { return nil }

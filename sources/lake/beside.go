@@ -32,6 +32,18 @@ func openBeside(dir string, seg *snapshot.Segment) (besideFiles, error) {
 	return files, nil
 }
 
+// shownTimes is how much larger what is kept beside a resource is when it is shown: what NLP
+// found takes seven times its bytes as extensions.
+const shownTimes = 8
+
+// shown is about how many bytes the files add to the resources of a segment.
+func (files besideFiles) shown() (n int64) {
+	for _, f := range files {
+		n += shownTimes * f.TextSize()
+	}
+	return n
+}
+
 func (files besideFiles) close() (err error) {
 	for _, f := range files {
 		err = errors.Join(err, f.Close())

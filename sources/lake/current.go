@@ -80,6 +80,7 @@ type segmentText struct {
 	rows   *roaring.Bitmap // that are wanted; nil: all
 	file   *snapshot.Resources
 	beside besideFiles  // none when the type does not show them
+	adds   int64        // bytes that beside adds to a row that is shown, about
 	users  atomic.Int32 // batches that are not loaded, and the source
 }
 
@@ -248,6 +249,7 @@ func (s *Current) openSegment(seg *snapshot.Segment) error {
 		if x.beside, err = openBeside(s.o.Store.Dir(), seg); err != nil {
 			return errors.Join(err, x.file.Close())
 		}
+		x.adds = x.beside.shown() / seg.Rows
 	}
 	x.users.Store(1)
 	s.mu.Lock()
@@ -289,8 +291,8 @@ func (s *Current) rows(seg *snapshot.Segment) (*roaring.Bitmap, error) {
 // go on as they are stored, or none.
 func (s *Current) cut(b *pipeline.Batch) (bool, error) {
 	x := s.open
-	p, size := portion{of: x, frames: [2]int{s.frame, s.frame}}, int64(0)
-	for ; s.frame < x.file.Frames() && size < batchBytes; s.frame++ {
+	p, size, shown := portion{of: x, frames: [2]int{s.frame, s.frame}}, int64(0), int64(0)
+	for ; s.frame < x.file.Frames() && shown < batchBytes; s.frame++ {
 		from, to := uint64(x.file.FirstRow(s.frame)), uint64(x.file.FirstRow(s.frame+1))
 		wanted := to - from
 		if x.rows != nil {
@@ -308,6 +310,7 @@ func (s *Current) cut(b *pipeline.Batch) (bool, error) {
 		}
 		p.packed = packed
 		size += text
+		shown += text + x.adds*int64(wanted)
 	}
 	p.frames[1] = s.frame
 	if size == 0 {
@@ -320,7 +323,7 @@ func (s *Current) cut(b *pipeline.Batch) (bool, error) {
 	b.Stored = true
 	pipeline.StoredOf.Of(b).Type = x.typ
 	if !p.packed {
-		b.Data = slices.Grow(b.Data, int(size)+pipeline.Padding)
+		b.Data = slices.Grow(b.Data, int(shown)+pipeline.Padding)
 	}
 	b.Pad()
 	s.read.Add(size)

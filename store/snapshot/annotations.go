@@ -151,6 +151,14 @@ func OpenAnnotations(dir, rel string) (*Annotations, error) {
 // Rows is the number of rows that have a line.
 func (a *Annotations) Rows() int64 { return a.rows }
 
+// TextSize is the number of bytes of all lines.
+func (a *Annotations) TextSize() (n int64) {
+	for i := range a.frames {
+		n += int64(a.frames[i].Uncompressed)
+	}
+	return n
+}
+
 // Annotation gives what a has of a row, one JSON value, valid until the next call;
 // ok is false when it has nothing.
 func (d *FrameReader) Annotation(a *Annotations, row uint32) (data []byte, ok bool, err error) {
