@@ -360,9 +360,12 @@ func TestTermsAreKeptWhole(t *testing.T) {
 		"SNOMED CT\t1\tGlorp (finding)\tGLRP\tMEDICAL_CONDITION\tDX_NAME\tSYMPTOM\n"+
 		"RxNorm\t2\tBlip\tblip blop\tMEDICATION\tBRAND_NAME\t\n"+
 		"\t\t\twater\tANATOMY\t\t\n")
+	found = append(found, table(t, "RXNCONSO.RRF", "30|ENG|P|L1|PF|S1|Y|A1||||RXNORM|SCD|30|glorpamide 5 MG Tablet|0|N||\n")...)
 	terms := nlp.CoreTerms()
-	if err := found[0].Read(nil, func(m terminology.Term) { terms = append(terms, m) }); err != nil {
-		t.Fatal(err)
+	for i := range found {
+		if err := found[i].Read(nil, func(m terminology.Term) { terms = append(terms, m) }); err != nil {
+			t.Fatal(err)
+		}
 	}
 	d := open(t, openRoot(t, t.TempDir(), true))
 	if _, err := d.Import(context.Background(), found, when, nil); err != nil {

@@ -59,6 +59,9 @@ func (w *termsWriter) add(t *terminology.Term) {
 	if t.Reviewed {
 		flags += "r"
 	}
+	if t.Dosed {
+		flags += "d"
+	}
 	b := w.line[:0]
 	for _, s := range [...]string{t.System.String(), t.Code, t.Preferred, t.Text, t.Category.String(), t.Type.String(), t.Kind.String()} {
 		if strings.ContainsAny(s, "\t\r\n") {
@@ -160,7 +163,7 @@ func decodeTerm(line string, t *terminology.Term) error {
 		return fmt.Errorf("system %q, category %q, type %q, kind %q, rank %q: not all are known", f[0], f[4], f[5], f[6], f[7])
 	}
 	t.Rank = uint8(rank)
-	t.Exact, t.Reviewed = strings.Contains(f[8], "x"), strings.Contains(f[8], "r")
+	t.Exact, t.Reviewed, t.Dosed = strings.Contains(f[8], "x"), strings.Contains(f[8], "r"), strings.Contains(f[8], "d")
 	for _, v := range [...]struct {
 		to   *string
 		text string

@@ -179,6 +179,12 @@ func (d *Detector) terms(begin, end int) {
 			i++
 			continue
 		}
+		whole := terminology.Entry(0)
+		if d.index.Dosed(entry) {
+			if drug, m := d.undosed(i, i+n); drug != 0 {
+				whole, entry, n = entry, drug, m
+			}
+		}
 		score := float32(scoreWord)
 		switch {
 		case n > 1:
@@ -194,10 +200,25 @@ func (d *Detector) terms(begin, end int) {
 				from = i
 			}
 		}
-		d.add(from, i+n, d.index.Category(entry), d.index.Type(entry), d.index.Kind(entry), entry, score)
+		d.add(from, i+n, d.index.Category(entry), d.index.Type(entry), d.index.Kind(entry), entry, score).whole = whole
 		d.define(from, i+n, end)
 		i += n
 	}
+}
+
+// undosed finds the drug that the name of a drug with its strength, tokens [i, j), begins
+// with: strength, form and route are attributes of it.
+func (d *Detector) undosed(i, j int) (drug terminology.Entry, n int) {
+	for k := i + 1; k < j; k++ {
+		if d.tokens[k].Kind == token.Number {
+			drug, n = d.index.Longest(d.tokens[i:k])
+			break
+		}
+	}
+	if drug != 0 && (d.index.Category(drug) != terminology.Medication || d.index.Dosed(drug) || d.index.Exact(drug)) {
+		drug = 0
+	}
+	return drug, n
 }
 
 // add appends an entity over tokens [i, j).

@@ -207,6 +207,36 @@ var samples = []string{
 	strings.Repeat("(", 300) + strings.Repeat("a.", 300),
 }
 
+func TestDrugsWithTheirStrength(t *testing.T) {
+	med := func(code, text string, typ terminology.Type, dosed bool) terminology.Term {
+		return terminology.Term{
+			System: terminology.RxNorm, Code: code, Preferred: text, Text: text, Dosed: dosed, Category: terminology.Medication, Type: typ,
+		}
+	}
+	d := nlp.NewDetector(terminology.Compile([]terminology.Term{
+		med("1", "glorpamide", terminology.GenericName, false), med("2", "Glorpex", terminology.BrandName, false), med("1", "Glorpex", terminology.BrandName, false),
+		med("10", "glorpamide 5 MG Oral Tablet", terminology.GenericName, true), med("20", "Glorpex 5 MG Oral Tablet", terminology.BrandName, true),
+		med("30", "unknownol 5 MG Oral Tablet", terminology.GenericName, true),
+	}))
+	for _, c := range []struct{ text, want string }{
+		{"Takes glorpamide 5 mg oral tablet daily.", "glorpamide(GENERIC_NAME; STRENGTH 5 mg; ROUTE_OR_MODE oral; FORM tablet; FREQUENCY daily) 10:0.92 1:0.85"},
+		{"Takes Glorpex 5mg oral tablets.", "Glorpex(BRAND_NAME; STRENGTH 5mg; ROUTE_OR_MODE oral; FORM tablets) 20:0.92 1:0.85 2:0.77"},
+		{"Takes glorpamide 10 mg oral tablet.", "glorpamide(GENERIC_NAME; STRENGTH 10 mg; ROUTE_OR_MODE oral; FORM tablet) 1:0.92"},
+		{"Takes unknownol 5 mg oral tablet.", "unknownol 5 mg oral tablet(GENERIC_NAME) 30:0.97"},
+	} {
+		t.Run(c.text, func(t *testing.T) {
+			doc := d.Detect([]byte(c.text))
+			got := show(doc)
+			for i := range doc.Entities {
+				doc.Concepts(&doc.Entities[i], terminology.RxNorm, func(c terminology.Concept, score float32) { got += fmt.Sprintf(" %s:%.2f", c.Code, score) })
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
 func TestOffsets(t *testing.T) {
 	d := nlp.NewDetector(small)
 	for _, s := range samples {

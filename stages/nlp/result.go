@@ -26,6 +26,7 @@ type Entity struct {
 	Traits             Traits
 	attributes         span
 	entry              terminology.Entry
+	whole              terminology.Entry // of a drug that stands there with its strength
 	mention            int32
 	tokens             span
 }
@@ -91,21 +92,27 @@ func (d *Document) AttributesOf(e *Entity) []Attribute {
 }
 
 // Concepts calls fn for the concepts of an entity in a system, the best one
-// first, at most five, each with its score.
+// first, at most five, each with its score. Of a drug that stands there with its
+// strength, the concept of both comes first.
 func (d *Document) Concepts(e *Entity, system terminology.System, fn func(c terminology.Concept, score float32)) {
-	if e.entry == 0 {
-		return
-	}
 	place := 0
-	for i := range d.index.Concepts(e.entry) {
-		c := d.index.Concept(e.entry, i)
-		if c.System != system {
+	for _, entry := range [...]terminology.Entry{e.whole, e.entry} {
+		if entry == 0 {
 			continue
 		}
-		fn(c, e.Score*max(0.3, 1-0.06*float32(c.Rank)-0.08*float32(place)))
-		place++
+		for i := range d.index.Concepts(entry) {
+			c := d.index.Concept(entry, i)
+			if c.System != system || place == maxConcepts {
+				continue
+			}
+			fn(c, e.Score*max(0.3, 1-0.06*float32(c.Rank)-0.08*float32(place)))
+			place++
+		}
 	}
 }
+
+// maxConcepts is how many concepts of a system an entity has, as Comprehend Medical has it.
+const maxConcepts = 5
 
 // codePoints sets the offsets in code points. The entities are in order, so the
 // text is counted once for them; attributes are near their entities. Each byte

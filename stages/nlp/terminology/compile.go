@@ -186,6 +186,9 @@ func (c *Compiler) Add(t *Term) {
 		}
 	} else {
 		info := uint32(t.Category) | uint32(t.Type)<<8 | uint32(t.Kind)<<16
+		if t.Dosed {
+			info |= flagDosed << 24
+		}
 		c.entries = append(c.entries, entry{info: info, exact: exact(t, c.tokens)})
 		c.spans = append(c.spans, len(c.words))
 	}

@@ -29,7 +29,11 @@ type Concept struct {
 	Rank        uint8
 }
 
-const flagExact = 1
+// The flags of an entry.
+const (
+	flagExact = 1
+	flagDosed = 2
+)
 
 // perSystem is how many concepts of a system an entry keeps, the most that
 // Comprehend Medical gives.
@@ -53,6 +57,9 @@ func (x *Index) Kind(e Entry) Kind { return Kind(x.info[e-1] >> 16) }
 
 // Exact tells whether an entry is an abbreviation that has to be written in capitals.
 func (x *Index) Exact(e Entry) bool { return x.info[e-1]>>24&flagExact != 0 }
+
+// Dosed tells whether an entry is the name of a drug with its strength.
+func (x *Index) Dosed(e Entry) bool { return x.info[e-1]>>24&flagDosed != 0 }
 
 // Concepts is the number of concepts of an entry.
 func (x *Index) Concepts(e Entry) int { return int(x.refFirst[e] - x.refFirst[e-1]) }

@@ -19,6 +19,9 @@ type Term struct {
 	Rank uint8
 	// Exact asks for the letter case of Text: an abbreviation.
 	Exact bool
+	// Dosed is the name of a drug with its strength: where it stands, the drug is found, with
+	// this concept before its own.
+	Dosed bool
 	// Reviewed terms were chosen for running text. Of others, everyday words
 	// are left out.
 	Reviewed bool

@@ -5,14 +5,15 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/fhirlake/fhirlake/stages/nlp/terminology"
 )
 
 // rxnorm reads the names of ingredients and brands of RxNorm: its own atoms (SAB RXNORM)
 // that are not suppressed. A brand stands for itself first, and then for its ingredients.
-// Names of clinical drugs have strength and form in them, which a note has as attributes
-// of the drug: they are no terms.
+// Names of clinical drugs have strength and form in them, which the engine finds as
+// attributes of the drug, with the code of the whole.
 var rxnorm = set{
 	name: "rxnorm",
 	parts: []part{
@@ -32,7 +33,8 @@ const (
 // drug is a concept of RxNorm that is worth finding.
 type drug struct {
 	code, name string
-	brand      bool
+	brand      bool     // of a brand, or a clinical drug of one
+	clinical   bool     // with strength and form
 	others     []string // other names
 }
 
@@ -59,7 +61,11 @@ func readRxNorm(in *reading, emit func(terminology.Term)) error {
 			drugs[id] = &drug{code: f[consoCUI], name: f[consoSTR]}
 		case "BN":
 			drugs[id] = &drug{code: f[consoCUI], name: f[consoSTR], brand: true}
-		case "SY", "TMSY":
+		case "SCD":
+			drugs[id] = &drug{code: f[consoCUI], name: f[consoSTR], clinical: true}
+		case "SBD":
+			drugs[id] = &drug{code: f[consoCUI], name: f[consoSTR], clinical: true, brand: true}
+		case "PSN", "SY", "TMSY":
 			others[id] = append(others[id], f[consoSTR])
 		}
 		return nil
@@ -104,7 +110,7 @@ func ingredientsOf(in *reading, drugs map[uint32]*drug) (map[uint32][]*drug, err
 			return err
 		}
 		b, i := drugs[brand], drugs[of]
-		if b != nil && i != nil && b.brand && !i.brand && !slices.Contains(out[brand], i) {
+		if b != nil && i != nil && b.brand && !i.brand && !b.clinical && !i.clinical && !slices.Contains(out[brand], i) {
 			out[brand] = append(out[brand], i)
 		}
 		return nil
@@ -120,6 +126,10 @@ func (d *drug) emit(ingredients []*drug, emit func(terminology.Term)) {
 	if d.brand {
 		t.Type = terminology.BrandName
 	}
+	if d.clinical {
+		d.emitClinical(t, emit)
+		return
+	}
 	slices.SortFunc(ingredients, func(a, b *drug) int { return cmp.Compare(a.code, b.code) })
 	for i, text := range append([]string{d.name}, d.others...) {
 		t.Text, t.Rank, t.Exact = text, rankDrug, capitalized(text)
@@ -132,6 +142,22 @@ func (d *drug) emit(ingredients []*drug, emit func(terminology.Term)) {
 			b.Code, b.Preferred, b.Rank = of.code, of.name, rankIngredient
 			emit(b)
 		}
+	}
+}
+
+// emitClinical emits the names that begin with the drug. The full name of one of a brand is
+// that of its ingredients, with the brand in brackets: it is the generic's.
+func (d *drug) emitClinical(t terminology.Term, emit func(terminology.Term)) {
+	t.Dosed = true
+	for i, text := range append([]string{d.name}, d.others...) {
+		if i == 0 && d.brand || text[0] >= '0' && text[0] <= '9' || !strings.ContainsAny(text, "0123456789") {
+			continue
+		}
+		t.Text, t.Rank = text, rankDrug
+		if i > 0 {
+			t.Rank = rankDrugName
+		}
+		emit(t)
 	}
 }
 

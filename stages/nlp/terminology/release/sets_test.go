@@ -46,6 +46,9 @@ var rxnorm = map[string]string{
 		conso("11", "ENG", "RXNORM", "PIN", "11", "glorpamide sodium", "N") +
 		conso("30", "ENG", "RXNORM", "SCD", "30", "glorpamide 5 MG Oral Tablet", "N") +
 		conso("30", "ENG", "RXNORM", "SY", "30", "glorpamide 5 MG tab", "N") +
+		conso("31", "ENG", "RXNORM", "SBD", "31", "glorpamide 5 MG Oral Tablet [Glorpex]", "N") +
+		conso("31", "ENG", "RXNORM", "PSN", "31", "Glorpex 5 MG Oral Tablet", "N") +
+		conso("32", "ENG", "RXNORM", "SCD", "32", "12 HR glorpamide 5 MG Oral Tablet", "N") +
 		conso("10", "ENG", "RXNORM", "SY", "10", "glorp amide", "N") +
 		conso("10", "ENG", "MTHSPL", "SU", "ABC", "GLORPAMIDE", "N") +
 		conso("40", "ENG", "RXNORM", "IN", "40", "withdrawnol", "O") +
@@ -174,10 +177,14 @@ func read(t *testing.T, place string) (release.Release, []string) {
 	var got []string
 	err = found[0].Read(nil, func(m terminology.Term) {
 		s := fmt.Sprintf("%s [%s %s %q %d] %s %s %s", m.Text, m.System, m.Code, m.Preferred, m.Rank, m.Category, m.Type, m.Kind)
+		s = strings.TrimSpace(s)
 		if m.Exact {
 			s += " exact"
 		}
-		got = append(got, strings.TrimSpace(s))
+		if m.Dosed {
+			s += " dosed"
+		}
+		got = append(got, s)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -194,9 +201,12 @@ func TestSets(t *testing.T) {
 		want          []string
 	}{
 		{"rxnorm", "20260301", rxnorm, []string{"RXNCONSO.RRF", "RXNREL.RRF"}, []string{
+			`Glorpex 5 MG Oral Tablet [RxNorm 31 "glorpamide 5 MG Oral Tablet [Glorpex]" 1] MEDICATION BRAND_NAME dosed`,
 			`Glorpex [RxNorm 10 "glorpamide" 3] MEDICATION BRAND_NAME`,
 			`Glorpex [RxNorm 20 "Glorpex" 0] MEDICATION BRAND_NAME`,
 			`glorp amide [RxNorm 10 "glorpamide" 1] MEDICATION GENERIC_NAME`,
+			`glorpamide 5 MG Oral Tablet [RxNorm 30 "glorpamide 5 MG Oral Tablet" 0] MEDICATION GENERIC_NAME dosed`,
+			`glorpamide 5 MG tab [RxNorm 30 "glorpamide 5 MG Oral Tablet" 1] MEDICATION GENERIC_NAME dosed`,
 			`glorpamide [RxNorm 10 "glorpamide" 0] MEDICATION GENERIC_NAME`,
 			`glorpamide sodium [RxNorm 11 "glorpamide sodium" 0] MEDICATION GENERIC_NAME`,
 		}},
@@ -280,7 +290,7 @@ func TestSetFaults(t *testing.T) {
 		files map[string]string
 		want  string
 	}{
-		{"short line of RXNCONSO", with(rxnorm, "rrf/RXNCONSO.RRF", rxnorm["rrf/RXNCONSO.RRF"]+"1|ENG|\n"), "rrf/RXNCONSO.RRF: line 10: 2 fields; expected 18, separated by bars"},
+		{"short line of RXNCONSO", with(rxnorm, "rrf/RXNCONSO.RRF", rxnorm["rrf/RXNCONSO.RRF"]+"1|ENG|\n"), "rrf/RXNCONSO.RRF: line 13: 2 fields; expected 18, separated by bars"},
 		{"RXCUI that is no number", map[string]string{"RXNCONSO.RRF": conso("X1", "ENG", "RXNORM", "IN", "1", "a", "N")}, `RXNCONSO.RRF: line 1: RXCUI "X1"; expected a number`},
 		{"short line of RXNREL", with(rxnorm, "rrf/RXNREL.RRF", "1|2\n"), "rrf/RXNREL.RRF: line 1: 2 fields; expected 16"},
 		{"UMLS without types", map[string]string{"MRCONSO.RRF": umls["META/MRCONSO.RRF"]}, "no MRSTY.RRF beside MRCONSO.RRF; expected it in the same release"},
