@@ -129,7 +129,14 @@ type flatColumn struct {
 	last   uint32
 }
 
+// keepValues is how many values of a column a builder keeps memory for: an unusual batch
+// must not leave its memory with every worker.
+const keepValues = 1 << 17
+
 func (c *flatColumn) reset() {
+	if max(cap(c.index), cap(c.counts), cap(c.def)) > keepValues || cap(c.data) > 8*keepValues {
+		*c = flatColumn{node: c.node}
+	}
 	room := 16
 	for room < 2*len(c.ends) {
 		room *= 2

@@ -181,12 +181,12 @@ func input(n int) (lines []string, types []string, patients []string) {
 }
 
 func TestRowsAreThoseOfTheAnnotations(t *testing.T) {
-	const n = 1500
+	const n = 700
 	lines, types, patients := input(n)
 	for _, stored := range []bool{false, true} {
 		t.Run(fmt.Sprintf("stored=%v", stored), func(t *testing.T) {
 			dir := t.TempDir()
-			s := newBoth(dir, parquet.Options{FileRows: 300}, entities.Options{GroupRows: 2000})
+			s := newBoth(dir, parquet.Options{FileRows: 150}, entities.Options{GroupRows: 1000})
 			segments := write(t, s, notes{made, stored}, lines...)
 			want := map[uint32][]row{}
 			segmentOf := map[string][]*snapshot.SegmentBuilder{}
@@ -280,12 +280,12 @@ func TestFaults(t *testing.T) {
 }
 
 func TestContract(t *testing.T) {
-	lines, _, _ := input(3000)
+	lines, _, _ := input(1500)
 	text := strings.Join(lines, "\n")
 	pipetest.TestSink(t, func(t *testing.T) pipetest.SinkSetup {
 		dir := t.TempDir()
 		return pipetest.SinkSetup{
-			Sink:   newBoth(dir, parquet.Options{GroupRows: 300, FileRows: 500}, entities.Options{GroupRows: 5000}),
+			Sink:   newBoth(dir, parquet.Options{GroupRows: 200, FileRows: 300}, entities.Options{GroupRows: 2000}),
 			Result: pipetest.Files(dir),
 		}
 	}, func(*testing.T) pipeline.Source {
