@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	arrowfile "github.com/apache/arrow-go/v18/parquet/file"
+	"github.com/apache/arrow-go/v18/parquet/metadata"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
 	"github.com/google/go-cmp/cmp"
 
@@ -136,7 +138,52 @@ func read(t *testing.T, name string) (rows []row, groups int) {
 			}
 		}
 	}
+	checkStatistics(t, f, rows)
 	return rows, f.NumRowGroups()
+}
+
+// checkStatistics compares the bounds of numbers, by which engines skip row groups, with the rows.
+func checkStatistics(t *testing.T, f *arrowfile.Reader, rows []row) {
+	t.Helper()
+	for g := range f.NumRowGroups() {
+		group := f.MetaData().RowGroup(g)
+		mine := rows[:group.NumRows()]
+		rows = rows[group.NumRows():]
+		for c := range group.NumColumns() {
+			chunk, err := group.ColumnChunk(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			st, err := chunk.Statistics()
+			if err != nil {
+				t.Fatal(err)
+			}
+			name, nulls := f.MetaData().Schema.Column(c).Name(), int64(0)
+			var numbers []float64
+			for _, r := range mine {
+				switch v := r[name].(type) {
+				case nil:
+					nulls++
+				case int:
+					numbers = append(numbers, float64(v))
+				case float64:
+					numbers = append(numbers, v)
+				}
+			}
+			var low, high float64
+			switch st := st.(type) {
+			case *metadata.Int32Statistics:
+				low, high = float64(st.Min()), float64(st.Max())
+			case *metadata.Float64Statistics:
+				low, high = st.Min(), st.Max()
+			default:
+				continue
+			}
+			if st.NullCount() != nulls || st.HasMinMax() != (numbers != nil) || numbers != nil && (low != slices.Min(numbers) || high != slices.Max(numbers)) {
+				t.Errorf("statistics of %s in row group %d: from %g to %g, %d nulls", name, g, low, high, st.NullCount())
+			}
+		}
+	}
 }
 
 func value(t *testing.T, a arrow.Array, i int) any {
