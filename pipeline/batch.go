@@ -126,7 +126,7 @@ func (b *Batch) Pad() {
 	clear(b.Data[n : n+Padding])
 }
 
-// Reset empties the batch and keeps its memory. Slots keep their values: the
+// Reset empties the batch and keeps its memory. Slots keep their values, but Notes: the
 // stage that fills one resets it.
 func (b *Batch) Reset() {
 	b.Seq = 0
@@ -140,6 +140,7 @@ func (b *Batch) Reset() {
 	b.Lenient, b.Stored = false, false
 	clear(b.Kept)
 	b.Kept = b.Kept[:0]
+	Notes.Of(b).Reset()
 	b.At = -1
 }
 
@@ -239,7 +240,8 @@ type NoteResult struct {
 	Start, End uint32
 }
 
-// Reset empties the results and keeps their memory, but not that of an unusual batch.
+// Reset empties the results. Most batches have none, so memory that is worth it is given back:
+// it would stay with every batch once documents came.
 func (n *NoteResults) Reset() {
 	if cap(n.Data) > keepNotes {
 		n.Data = nil
@@ -256,7 +258,7 @@ func (n *NoteResults) Result(record int) []byte {
 	return n.Data[n.Of[i].Start:n.Of[i].End]
 }
 
-const keepNotes = 16 << 20
+const keepNotes = 64 << 10
 
 // Notes has what NLP found in the pending records, as the stage that reads notes leaves it
 // for the sinks or the delta that take it.

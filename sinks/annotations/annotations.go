@@ -133,8 +133,8 @@ func (s *Sink) Write(_ context.Context, b *pipeline.Batch) ([]pipeline.Task, err
 			tasks = append(tasks, f.cut())
 		}
 	}
-	if cap(p.text) > keepBuffer {
-		p.text = nil // a batch of faulty resources passed, and it will be used again
+	if cap(p.text) > keepLines {
+		p.text = nil // a batch of which there was much to say passed, and it will be used again
 	}
 	return tasks, nil
 }
@@ -176,7 +176,7 @@ func (f *file) cut() pipeline.Task {
 			return nil
 		},
 		Done: func() error {
-			if cap(text) <= keepBuffer {
+			if cap(text) <= keepBuffer && len(f.s.free) < keepFrames {
 				f.s.free = append(f.s.free, text[:0])
 			}
 			frame.Compressed = uint32(len(out))

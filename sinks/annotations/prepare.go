@@ -7,8 +7,13 @@ import (
 	"github.com/fhirlake/fhirlake/store/snapshot"
 )
 
-// keepBuffer is the largest buffer that is kept for the next batch or frame.
-const keepBuffer = 4 << 20
+// What is kept for what comes next. Most batches have no lines, and what one had would stay
+// with it.
+const (
+	keepBuffer = 4 << 20  // the largest buffer of a frame
+	keepFrames = 8        // buffers of frames
+	keepLines  = 64 << 10 // the largest buffer of lines of a batch
+)
 
 // product is the lines of a batch, each without the part that names its row.
 type product struct {
@@ -35,11 +40,12 @@ type worker struct {
 	payload Payload
 	kept    []pipeline.Kept // of a stored batch, that are still to come
 	data    []byte
+	text    []byte // lines of the batch at hand
 }
 
 func (w *worker) Process(_ context.Context, b *pipeline.Batch) error {
 	p := w.kind.slot.Of(b)
-	p.text, p.lines = p.text[:0], p.lines[:0]
+	w.text, p.lines = w.text[:0], p.lines[:0]
 	if w.kept = b.Kept; !b.Stored {
 		w.payload.Start(b)
 	}
@@ -52,9 +58,13 @@ func (w *worker) Process(_ context.Context, b *pipeline.Batch) error {
 		if w.data = w.append(w.data[:0], b, i); len(w.data) == 0 {
 			continue
 		}
-		at := len(p.text)
-		p.text = snapshot.AppendAnnotation(p.text, r.Type, r.ID, r.Version, w.data)
-		p.lines = append(p.lines, line{i, len(p.text) - at})
+		at := len(w.text)
+		w.text = snapshot.AppendAnnotation(w.text, r.Type, r.ID, r.Version, w.data)
+		p.lines = append(p.lines, line{i, len(w.text) - at})
+	}
+	p.text = append(p.text[:0], w.text...) // as long as it has to be
+	if cap(w.text) > keepBuffer {
+		w.text = nil
 	}
 	return nil
 }

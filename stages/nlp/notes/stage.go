@@ -86,8 +86,12 @@ type worker struct {
 	path     []byte
 	kind     string // content type of the last attachment, in which the next ones are the same mostly
 	buf      []byte
-	found    int // bytes of what was found in the record, be it kept or not
+	out      []byte // results of the batch at hand
+	found    int    // bytes of what was found in the record, be it kept or not
 }
+
+// keepOut is the largest buffer of results that a worker keeps.
+const keepOut = 4 << 20
 
 // MaxResult is how many bytes are kept of what is found in one resource: some hundred thousand
 // entities. 4 MB of text that are nothing but terms have 97 MB of them, more than a commit
@@ -112,7 +116,7 @@ func (w *worker) Process(ctx context.Context, b *pipeline.Batch) error {
 	if b.Stored {
 		return nil
 	}
-	w.b, w.tree, w.binaries = b, &b.Tree, nil
+	w.b, w.tree, w.binaries, w.out = b, &b.Tree, nil, w.out[:0]
 	defer func() { w.b, w.tree = nil, nil }()
 	asked, reports := false, false
 	for i := range b.Records {
@@ -142,14 +146,18 @@ func (w *worker) Process(ctx context.Context, b *pipeline.Batch) error {
 		if r.Type == r4.TypeDiagnosticReport && !reports {
 			continue
 		}
-		start := len(results.Data)
+		start := len(w.out)
 		var err error
-		if results.Data, err = w.record(ctx, results.Data, r); err != nil {
+		if w.out, err = w.record(ctx, w.out, r); err != nil {
 			return &fhir.RecordError{Pos: b.Pos(r), Stage: "nlp", Err: err}
 		}
-		if len(results.Data) > start {
-			results.Of = append(results.Of, pipeline.NoteResult{Record: i, Start: uint32(start), End: uint32(len(results.Data))})
+		if len(w.out) > start {
+			results.Of = append(results.Of, pipeline.NoteResult{Record: i, Start: uint32(start), End: uint32(len(w.out))})
 		}
+	}
+	results.Data = append(results.Data, w.out...) // as long as it has to be
+	if cap(w.out) > keepOut {
+		w.out = nil
 	}
 	return nil
 }
