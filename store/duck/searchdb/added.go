@@ -35,6 +35,7 @@ func (d *DB) NewAdded(ctx context.Context) (*Added, error) {
 	for _, t := range postings.Tables {
 		b.WriteString(createTable(a.name+"."+ident(t.Name), t) + ";\n")
 	}
+	b.WriteString(createEntities(a.name))
 	if _, err := d.db.ExecContext(ctx, b.String()); err != nil {
 		return nil, errors.Join(fmt.Errorf("open search index: %w", err), d.release(a))
 	}

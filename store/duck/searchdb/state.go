@@ -27,9 +27,10 @@ type Options struct {
 type DB struct {
 	db *sql.DB
 
-	mu    sync.Mutex
-	files map[string]*attached // by path
-	next  int                  // number of the next file or state
+	mu       sync.Mutex
+	files    map[string]*attached   // by path
+	entities map[string]*entityFile // by path
+	next     int                    // number of the next file, state or table
 }
 
 // attached is an index file.
@@ -47,8 +48,10 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open search database: %w", err)
 	}
-	d := &DB{db: sql.OpenDB(c), files: map[string]*attached{}}
-	if _, err := d.db.ExecContext(ctx, settings(o.Memory, o.Threads, o.TempDir)); err != nil {
+	d := &DB{db: sql.OpenDB(c), files: map[string]*attached{}, entities: map[string]*entityFile{}}
+	// What is read of entities files stays in no cache of DuckDB's: the system has one, and what
+	// is erased is to leave the memory.
+	if _, err := d.db.ExecContext(ctx, settings(o.Memory, o.Threads, o.TempDir)+"SET enable_external_file_cache=false;"); err != nil {
 		return nil, errors.Join(fmt.Errorf("open search database: %w", err), d.db.Close())
 	}
 	return d, nil
@@ -67,6 +70,8 @@ type State struct {
 	parts  []string // their names in SQL
 	added  []*Added
 	append sync.Mutex // of dead addresses, one call at a time
+
+	entities []string // paths of the entities files that it looks into; guarded by DB.mu
 }
 
 // NewState makes a state of index files and of what was added and will be.
@@ -143,6 +148,12 @@ func (d *DB) drop(s *State) error {
 		}
 	}
 	s.files = nil
+	for _, path := range s.entities {
+		if e := d.forget(path); err == nil {
+			err = e
+		}
+	}
+	s.entities = nil
 	for _, a := range s.added {
 		if e := d.release(a); err == nil {
 			err = e
