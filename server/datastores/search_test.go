@@ -35,6 +35,7 @@ type searched struct {
 	id      string
 	url     string // of the data store
 	client  *http.Client
+	reads   bool // imports read notes
 }
 
 // newSearched serves a data store of inputs.
@@ -80,9 +81,11 @@ func (s *searched) importFiles(inputs ...string) error {
 	if err != nil {
 		return err
 	}
-	res, err := bulk.Import(s.t.Context(), bulk.ImportOptions{
-		Root: s.root, Catalog: s.catalog, Datastore: s.data, Lake: l, Inputs: inputs, SearchIndex: true, Memory: 256 << 20,
-	})
+	o := bulk.ImportOptions{Root: s.root, Catalog: s.catalog, Datastore: s.data, Lake: l, Inputs: inputs, SearchIndex: true, Memory: 256 << 20}
+	if s.reads {
+		o.Notes = s.set.Notes(s.id, datastores.ReadAsSet)
+	}
+	res, err := bulk.Import(s.t.Context(), o)
 	if err == nil && res.Rejected > 0 {
 		err = fmt.Errorf("import: %+v", res)
 	}

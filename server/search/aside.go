@@ -20,7 +20,8 @@ type aside struct {
 	ctx    context.Context
 	made   map[string]string // names of tables, by what they are of
 	tables []*searchdb.Table
-	alive  *string // see aliveOf
+	alive  *string               // see aliveOf
+	texts  map[string][][]string // what entityTexts found, by what was asked for
 }
 
 // drop lets the tables go.

@@ -4,11 +4,13 @@ import (
 	"context"
 
 	"github.com/fhirlake/fhirlake/fhir"
+	"github.com/fhirlake/fhirlake/fhir/entity"
 	"github.com/fhirlake/fhirlake/fhir/search"
 	"github.com/fhirlake/fhirlake/pipeline"
 	"github.com/fhirlake/fhirlake/stages/index"
 	"github.com/fhirlake/fhirlake/stages/parse"
 	"github.com/fhirlake/fhirlake/store/delta"
+	"github.com/fhirlake/fhirlake/store/duck/searchdb"
 	"github.com/fhirlake/fhirlake/store/lake"
 	"github.com/fhirlake/fhirlake/store/postings"
 )
@@ -20,12 +22,17 @@ type feeder struct {
 	hash  *postings.Hasher
 	batch pipeline.Batch
 	rows  postings.Rows
+
+	reader entity.Reader
+	found  searchdb.EntityRows // of the batch
 }
 
-// feedBytes is how much text goes into the index at once, and feedChanges how many changes.
+// feedBytes is how much text goes into the index at once, feedChanges how many changes, and
+// feedEntities how many rows of what NLP found in them.
 const (
-	feedBytes   = 4 << 20
-	feedChanges = 16 << 10
+	feedBytes    = 4 << 20
+	feedChanges  = 16 << 10
+	feedEntities = 16 << 10
 )
 
 // take brings what was committed after seq into the last chunk, in steps. A step that is
@@ -44,6 +51,7 @@ func (f *feeder) take(ctx context.Context, s *state, view *lake.View, seq uint64
 		return ctx.Err()
 	}
 	f.batch.Reset()
+	f.found.Reset()
 	defer f.batch.Reset()
 	err := view.ChangesAfter(seq, func(c *lake.Change) error {
 		keep := *c
@@ -51,8 +59,11 @@ func (f *feeder) take(ctx context.Context, s *state, view *lake.View, seq uint64
 		pending = append(pending, keep)
 		if c.Method != delta.Delete {
 			f.add(c.JSON)
+			if err := f.addEntities(ofChange(s.next+uint32(len(pending))-1), c); err != nil {
+				return err
+			}
 		}
-		if len(f.batch.Data) < feedBytes && len(pending) < feedChanges {
+		if len(f.batch.Data) < feedBytes && len(pending) < feedChanges && f.found.Len() < feedEntities {
 			return nil
 		}
 		return flush()
@@ -82,6 +93,7 @@ func (f *feeder) add(text []byte) {
 // flush makes rows of the batch, whose texts are those of changes, and tells the state.
 func (f *feeder) flush(ctx context.Context, s *state, changes []lake.Change) error {
 	defer f.batch.Reset()
+	defer f.found.Reset()
 	f.rows.Reset()
 	if f.table != s.offered.Table {
 		chain, err := pipeline.NewChain(parse.New(), index.New(s.offered.Table))
@@ -110,8 +122,11 @@ func (f *feeder) flush(ctx context.Context, s *state, changes []lake.Change) err
 	if len(at) > 0 { // else the values are those of the batch before
 		f.rows.Add(f.hash, pipeline.SearchValues.Of(&f.batch), func(i int32) (postings.Address, bool) { return at[i], true })
 	}
+	if err := s.last.rows.AddEntities(ctx, &f.found); err != nil {
+		return err
+	}
 	if err := s.last.rows.Add(ctx, &f.rows); err != nil {
 		return err
 	}
-	return s.db.AddDead(ctx, s.note(changes))
+	return s.db.AddDead(ctx, s.note(changes, f.found.Len()))
 }

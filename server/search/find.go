@@ -45,6 +45,9 @@ func (x *Index) newFinder(ctx context.Context, m *moment, q *query.Query) (*find
 	f.plan.lookup = func(text string) ([]uint64, bool, error) { return f.lookup(ctx, text) }
 	f.aside = &aside{finder: f, ctx: ctx}
 	f.plan.aside = f.aside
+	if err := f.aside.countFound(); err != nil {
+		return nil, err
+	}
 	var types []r4.TypeID
 	for i := range q.Selects {
 		types = linked(q.Selects[i].Where, types)
@@ -206,7 +209,7 @@ func simple(q *query.Query) bool {
 		return true
 	case 1:
 		m, ok := where[0].(query.Match)
-		return ok && !m.Not && len(m.Values) == 1 && len(m.Param.Bindings) == 0
+		return ok && !m.Not && len(m.Values) == 1 && len(m.Param.Bindings) == 0 && m.Param.Origin == search.OriginRows
 	}
 	all := together(where, 0)
 	return len(all) == len(where) && !slices.ContainsFunc(all, func(m query.Match) bool { return len(m.Values) != 1 })
@@ -252,6 +255,7 @@ func (f *finder) page(ctx context.Context, after postings.Address, limit int) (f
 	if err != nil {
 		return nil, false, err
 	}
+	entities, onlyEntities := alone(f.q)
 	spans := f.spans(after)
 	size := int64(firstWindow)
 	columns := "DISTINCT addr"
@@ -270,11 +274,17 @@ func (f *finder) page(ctx context.Context, after postings.Address, limit int) (f
 		}
 		for {
 			want := limit - len(found) + extra
+			f.plan.window, f.plan.span = fmt.Sprintf(" AND addr >= %d AND addr <= %d", w.from, w.to), &span{w.from, w.to}
 			var text string
-			if ordered {
+			switch {
+			case ordered:
 				text = f.orderedText(table, where, after, want)
-			} else {
-				f.plan.window = fmt.Sprintf(" AND addr >= %d AND addr <= %d", w.from, w.to)
+			case onlyEntities:
+				want *= entityRows
+				if text, err = f.plan.foundFirst(entities, want); err != nil {
+					return nil, false, err
+				}
+			default:
 				set, err := f.plan.all()
 				if err != nil {
 					return nil, false, err

@@ -348,6 +348,7 @@ const (
 	stateBytes    = 256 << 10 // tables and views without rows
 	replacedBytes = 80        // a row of the manifest that was replaced
 	changeBytes   = 1 << 10   // a change with its rows
+	entityBytes   = 256       // a row of what NLP found in it
 )
 
 // cost is the memory of all states that are kept for their pages alone. The caller holds mu.
@@ -367,7 +368,7 @@ func (x *Index) cost() (bytes int64) {
 		for _, c := range s.chunks {
 			if !counted[c] {
 				counted[c] = true
-				bytes += int64(len(c.written)) * changeBytes
+				bytes += int64(len(c.written))*changeBytes + int64(c.entities)*entityBytes
 			}
 		}
 		s.mu.RUnlock()

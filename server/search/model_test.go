@@ -93,35 +93,8 @@ func TestRandomSearchesFindWhatTheModelFinds(t *testing.T) {
 		rounds = 150
 	}
 	for range rounds {
-		x := g.Next()
-		r := x.Request(modelNow)
-		q, page, err := s.ask(r, "")
-		if err != nil {
-			t.Fatalf("%s: %v", x, err)
-		}
-		want, err := m.Search(q)
-		if err != nil {
-			t.Fatalf("%s: %v", x, err)
-		}
 		asked++
-		found += len(want)
-		if page.Total >= 0 && page.Total != int64(len(want)) {
-			t.Errorf("%s: total %d, want %d", x, page.Total, len(want))
-		}
-		if q.CountOnly() {
-			continue
-		}
-		ids, _ := s.walkAll(r)
-		compareOrder(t, m, q, x.String(), ids)
-		var wanted []string
-		for _, y := range want {
-			wanted = append(wanted, y.Type.String()+"/"+y.ID)
-		}
-		slices.Sort(wanted)
-		slices.Sort(ids)
-		if d := cmp.Diff(wanted, ids); d != "" {
-			t.Errorf("%s (-want +got):\n%s%s", x, d, q)
-		}
+		found += agree(t, s, m, g.Next())
 		if t.Failed() {
 			return
 		}
@@ -130,6 +103,39 @@ func TestRandomSearchesFindWhatTheModelFinds(t *testing.T) {
 	if asked < rounds*3/4 || found < asked {
 		t.Errorf("%d searches found %d resources: too few to tell anything", asked, found)
 	}
+}
+
+// agree compares what the index gives for a search with what the model gives, and tells how
+// many that is.
+func agree(t *testing.T, s *store, m *searchtest.Store, x searchtest.Search) int {
+	t.Helper()
+	r := x.Request(modelNow)
+	q, page, err := s.ask(r, "")
+	if err != nil {
+		t.Fatalf("%s: %v", x, err)
+	}
+	want, err := m.Search(q)
+	if err != nil {
+		t.Fatalf("%s: %v", x, err)
+	}
+	if page.Total >= 0 && page.Total != int64(len(want)) {
+		t.Errorf("%s: total %d, want %d", x, page.Total, len(want))
+	}
+	if q.CountOnly() {
+		return len(want)
+	}
+	ids, _ := s.walkAll(r)
+	compareOrder(t, m, q, x.String(), ids)
+	var wanted []string
+	for _, y := range want {
+		wanted = append(wanted, y.Type.String()+"/"+y.ID)
+	}
+	slices.Sort(wanted)
+	slices.Sort(ids)
+	if d := cmp.Diff(wanted, ids); d != "" {
+		t.Errorf("%s (-want +got):\n%s%s", x, d, q)
+	}
+	return len(want)
 }
 
 // compareOrder checks that each resource may come before the next.

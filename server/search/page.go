@@ -35,7 +35,7 @@ type Request struct {
 }
 
 // Features are what the index answers, for the parser of queries.
-const Features = query.Near | query.FirstStored | query.ReferenceOrder | query.Narrative | query.Content | query.Terminology
+const Features = query.Near | query.FirstStored | query.ReferenceOrder | query.Narrative | query.Content | query.Terminology | query.Entities
 
 // DefaultCount is the size of a page when the query has none.
 const DefaultCount = 50

@@ -26,6 +26,7 @@ type planner struct {
 	// window limits the addresses of what is found, and alive those of the resources
 	// between it and the end of a chain: each "" or a condition that begins with AND.
 	window, alive string
+	span          *span // the addresses of window, when it is one run
 	// lookup finds the hashes that a query of a dictionary gives; ok is false when they
 	// are too many for a list.
 	lookup func(text string) (hashes []uint64, ok bool, err error)
@@ -222,6 +223,10 @@ func (p *planner) filter(types []r4.TypeID, f query.Filter, window string) (set 
 		set, err = p.match(typ, f, window)
 		return set, f.Not, err
 	case query.Missing:
+		if f.Param.Origin == search.OriginEntities {
+			set, err = p.found(f.Param, nil, window)
+			return set, f.Want, err
+		}
 		var sets []string
 		facet := search.Main
 		if f.Param.Type == r4.SearchSpecial {
@@ -364,6 +369,9 @@ func (p *planner) ids(types []r4.TypeID, ids []string, window string) string {
 
 // match is the set of the resources that have a row that matches one of the values.
 func (p *planner) match(typ r4.TypeID, m query.Match, window string) (string, error) {
+	if m.Param.Origin == search.OriginEntities {
+		return p.found(m.Param, m.Values, window)
+	}
 	var sets []string
 	if len(m.Param.Bindings) > 0 {
 		for _, v := range m.Values {

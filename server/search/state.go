@@ -35,6 +35,7 @@ type state struct {
 	offered  *parameters.Offered // what it is searched by: what is in the delta is indexed by all of them
 	rows     *lake.Rows
 	segments []*snapshot.Segment // with current rows, in the order of their ordinals
+	entities []entityFile        // of segments
 	gone     []uint32            // ordinals that the index has rows of and nobody has
 
 	bitmaps sync.Map // of *roaring.Bitmap by ordinal: superseded rows of the manifest
@@ -95,6 +96,7 @@ func newState(ctx context.Context, db *searchdb.DB, rows *lake.Rows, set *parame
 		}
 	}
 	slices.Sort(s.gone)
+	s.entities = entityFilesOf(s.segments, path)
 	added, err := s.inherit(ctx, db, before)
 	if err == nil {
 		s.db, err = db.NewState(ctx, files, added...)

@@ -30,6 +30,8 @@ type chunk struct {
 	written []written
 	current map[snapshot.Key]uint32 // the last change of a resource
 	rows    *searchdb.Added
+
+	entities int // rows of what NLP found
 }
 
 // written is a change.
@@ -174,12 +176,13 @@ func (s *state) settle(ctx context.Context) error {
 	return s.db.AddDead(ctx, dead)
 }
 
-// note makes the books of changes, whose rows are in, and tells what is dead by them. The
-// caller holds feeding.
-func (s *state) note(changes []lake.Change) (dead []searchdb.Dead) {
+// note makes the books of changes, whose rows are in, so many of entities, and tells what is
+// dead by them. The caller holds feeding.
+func (s *state) note(changes []lake.Change, entities int) (dead []searchdb.Dead) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.last
+	c.entities += entities
 	for i := range changes {
 		x := &changes[i]
 		number := s.next
