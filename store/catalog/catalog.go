@@ -74,6 +74,7 @@ type Catalog struct {
 	// requests with a token have made.
 	states  map[string]string
 	tokens  map[jobToken]string
+	lastJob time.Time // when the last job was added
 	watcher Watcher
 }
 

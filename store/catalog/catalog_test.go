@@ -372,6 +372,40 @@ func TestAddJob(t *testing.T) {
 	}
 }
 
+// Jobs of one moment, or of a clock that goes back, keep their order for the next process.
+func TestJobsAreInTheirOrder(t *testing.T) {
+	dir := t.TempDir()
+	c := open(t, dir, monday, owner)
+	d, err := c.CreateDataStore(named("research"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want, got []string
+	for i := range 20 {
+		if i == 10 {
+			c.now = c.now.Add(-time.Hour)
+		}
+		j := &catalog.Job{Kind: catalog.Import, Resumable: true}
+		j.DatastoreID = d.ID
+		j, _, err := c.AddJob(j)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, j.ID)
+	}
+	c.root.Close()
+	all, err := open(t, dir, monday, owner).Jobs("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, j := range all {
+		got = append(got, j.ID)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("order (-want +got):\n%s", diff)
+	}
+}
+
 func TestJobFiles(t *testing.T) {
 	c := open(t, t.TempDir(), monday, owner)
 	id := strings.Repeat("b", 32)

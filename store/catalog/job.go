@@ -141,7 +141,8 @@ func (c *Catalog) known(j *Job) {
 	}
 }
 
-// AddJob makes the record of a job that is to run, with a new id and the present time. A
+// AddJob makes the record of a job that is to run, with a new id and the present time, a
+// millisecond after the last one at the earliest: the order of jobs is that of their times. A
 // request that says the token of an earlier one, of the same kind and for the same data
 // store, gets that one's job, and added is false. The error is [ErrNotFound] when the data store
 // is not there or deleted.
@@ -159,6 +160,10 @@ func (c *Catalog) AddJob(j *Job) (_ *Job, added bool, err error) {
 		return nil, false, err
 	}
 	j.Status, j.SubmitTime = JobSubmitted, At(c.o.Now())
+	if next := c.lastJob.Add(time.Millisecond); j.SubmitTime.Before(next) {
+		j.SubmitTime = At(next)
+	}
+	c.lastJob = j.SubmitTime.Time
 	return j, true, c.putJob(j)
 }
 
