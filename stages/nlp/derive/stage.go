@@ -3,6 +3,7 @@ package derive
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/fhirlake/fhirlake/fhir"
 	"github.com/fhirlake/fhirlake/fhir/entity"
@@ -18,6 +19,14 @@ type Options struct {
 	// Stages are those that a derived resource goes through, as a received one went before
 	// this stage: parse, validate by the base rules, identify.
 	Stages []pipeline.Stage
+	// NamesOnly says that the results name what is derived and that nothing is appended: it is
+	// known to be stored.
+	NamesOnly bool
+
+	// Before gives what was derived from a version of a document, as references; nil: nobody
+	// wants to know what is derived no longer. Stale is told of it. Both are called by many goroutines.
+	Before func(id []byte, version uint32) ([]string, error)
+	Stale  func(id []byte, references []string)
 }
 
 // Stage appends to a batch what is derived from its documents, as records that are
@@ -45,7 +54,7 @@ type worker struct {
 	from    []uint32 // by record of own: the index of its document
 	reader  entity.Reader
 	deriver Deriver
-	refs    []string
+	refs    []string // what is derived of the document at hand
 }
 
 // keepBuffer is the largest text that a worker keeps memory for.
@@ -61,26 +70,41 @@ func (w *worker) Close() error {
 
 // Process derives of the documents that are pending.
 func (w *worker) Process(ctx context.Context, b *pipeline.Batch) error {
-	notes := pipeline.Notes.Of(b)
-	if b.Stored || len(notes.Of) == 0 {
+	if b.Stored {
 		return nil
-	}
-	if w.o.On != nil {
-		if on, err := w.o.On(); err != nil || !on {
-			return err
-		}
 	}
 	w.own.Reset()
 	w.from = w.from[:0]
-	for k := range notes.Of {
-		b.At = notes.Of[k].Record
-		if r := &b.Records[b.At]; r.Type == r4.TypeDocumentReference && r.Status == pipeline.Pending && !r.Flawed {
-			if err := w.document(b, r, notes, &notes.Of[k]); err != nil {
+	on, asked := false, false
+	results := pipeline.Notes.Of(b)
+	rest := results.Of
+	for i := range b.Records {
+		r := &b.Records[i]
+		if r.Type != r4.TypeDocumentReference || r.Status != pipeline.Pending {
+			continue
+		}
+		if !asked {
+			var err error
+			if on, err = w.on(); err != nil {
+				return err
+			}
+			asked = true
+		}
+		b.At = i
+		w.refs = w.refs[:0]
+		for len(rest) > 0 && rest[0].Record < i {
+			rest = rest[1:]
+		}
+		if on && len(rest) > 0 && rest[0].Record == i && !r.Flawed {
+			if err := w.document(b, r, results, &rest[0]); err != nil {
 				return err
 			}
 		}
+		if err := w.before(r); err != nil {
+			return err
+		}
 	}
-	if b.At = -1; len(w.from) == 0 {
+	if b.At = -1; len(w.own.Records) == 0 {
 		return nil
 	}
 	if err := w.run(ctx); err != nil {
@@ -89,6 +113,29 @@ func (w *worker) Process(ctx context.Context, b *pipeline.Batch) error {
 	w.move(b)
 	if cap(w.own.Data) > keepBuffer {
 		w.own = pipeline.Batch{}
+	}
+	return nil
+}
+
+func (w *worker) on() (bool, error) {
+	if w.o.On == nil {
+		return true, nil
+	}
+	return w.o.On()
+}
+
+// before tells what was derived from the version that a document replaces, and is not now.
+func (w *worker) before(r *pipeline.Record) error {
+	if w.o.Before == nil || r.Version <= 1 {
+		return nil
+	}
+	refs, err := w.o.Before(r.ID, r.Version-1)
+	if err != nil {
+		return err
+	}
+	refs = slices.DeleteFunc(refs, func(ref string) bool { return slices.Contains(w.refs, ref) })
+	if len(refs) > 0 {
+		w.o.Stale(r.ID, refs)
 	}
 	return nil
 }
@@ -104,10 +151,11 @@ func (w *worker) document(b *pipeline.Batch, r *pipeline.Record, notes *pipeline
 	if len(resources) == 0 {
 		return nil
 	}
-	w.refs = w.refs[:0]
 	for i := range resources {
 		x := &resources[i]
-		w.refs = append(w.refs, x.Type.String()+"/"+x.ID)
+		if w.refs = append(w.refs, x.Type.String()+"/"+x.ID); w.o.NamesOnly {
+			continue
+		}
 		start := len(w.own.Data)
 		w.own.Data = append(append(w.own.Data, x.JSON...), '\n')
 		w.own.Records = append(w.own.Records, pipeline.Record{

@@ -34,6 +34,9 @@ func (s reads) Process(_ context.Context, b *pipeline.Batch) error {
 	notes.Reset()
 	for i := range b.Records {
 		if r := &b.Records[i]; r.Status == pipeline.Pending && r.Type == r4.TypeDocumentReference {
+			if s.result == "" {
+				continue
+			}
 			start := len(notes.Data)
 			notes.Data = append(notes.Data, s.result...)
 			notes.Of = append(notes.Of, pipeline.NoteResult{Record: i, Start: uint32(start), End: uint32(len(notes.Data))})
@@ -242,4 +245,61 @@ func TestStageKeepsTheContractOfStages(t *testing.T) {
 	pipetest.TestStage(t, derive.New(derive.Options{Stages: s}), func(*testing.T) pipeline.Source {
 		return pipetest.Lines("in.ndjson", text.String(), 7)
 	}, append(s, reads{asthmaAndFever})...)
+}
+
+func TestWhatIsDerivedNoLongerIsTold(t *testing.T) {
+	plain := basics(t, nil)
+	first := batchOf(note)
+	if err := process(t, first, append(plain, reads{asthmaAndFever}, derive.New(derive.Options{Stages: plain}))...); err != nil {
+		t.Fatal(err)
+	}
+	var before []string
+	for i := range first.Records[1:] {
+		r := &first.Records[1+i]
+		before = append(before, r.Type.String()+"/"+string(r.ID))
+	}
+	onlyFever := found(condition("fever", "SYMPTOM", 0.92, fever))
+	on, off := func() (bool, error) { return true, nil }, func() (bool, error) { return false, nil }
+	for name, c := range map[string]struct {
+		document, result string
+		on               func() (bool, error)
+		want             []string
+	}{
+		"all is derived again":    {note, asthmaAndFever, on, nil},
+		"one is not":              {note, onlyFever, on, before[1:2]},
+		"nothing is found":        {note, found(), on, before},
+		"there is no text":        {note, "", on, before},
+		"nothing is to be":        {note, asthmaAndFever, off, before},
+		"of another document":     {strings.Replace(note, "note-1", "note-2", 1), asthmaAndFever, on, nil},
+		"the document has errors": {strings.Replace(note, `"status":"current"`, `"status":"x"`, 1), asthmaAndFever, on, before},
+	} {
+		for _, namesOnly := range []bool{false, true} {
+			var stale []string
+			s := basics(t, have{})
+			b := batchOf(patient, c.document)
+			b.Lenient = true
+			err := process(t, b, append(s, reads{c.result}, derive.New(derive.Options{
+				On: c.on, Stages: s, NamesOnly: namesOnly,
+				Before: func(id []byte, version uint32) ([]string, error) {
+					if version != 3 {
+						t.Errorf("%s: version %d is asked for", name, version)
+					}
+					if string(id) != "note-1" {
+						return nil, nil
+					}
+					return append([]string(nil), before...), nil
+				},
+				Stale: func(id []byte, refs []string) { stale = append(stale, refs...) },
+			}))...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.want, stale); diff != "" {
+				t.Errorf("%s: %s", name, diff)
+			}
+			if namesOnly && len(b.Records) != 2 {
+				t.Errorf("%s: %d records, and only names were wanted", name, len(b.Records))
+			}
+		}
+	}
 }
