@@ -127,8 +127,8 @@ sets whether clinical notes are read when they are stored. A flag that is not gi
 		Args:    exactly(1, "a NAME-OR-ID"),
 		RunE: func(c *cobra.Command, args []string) error {
 			p.Name, p.SetVersions, p.SetDays = args[0], c.Flags().Changed("keep-versions"), c.Flags().Changed("keep-days")
-			if !p.SetVersions && !p.SetDays && p.NLP == "" && p.Reports == "" {
-				return usageError("there is nothing to change; give --keep-versions, --keep-days, --nlp or --nlp-reports")
+			if !p.SetVersions && !p.SetDays && p.NLP == "" && p.Reports == "" && p.Derive == "" {
+				return usageError("there is nothing to change; give --keep-versions, --keep-days, --nlp, --nlp-reports or --derive")
 			}
 			if err := p.check(); err != nil {
 				return err
@@ -156,6 +156,7 @@ type datastoreParams struct {
 	Retention catalog.Retention `json:"retention"`
 	NLP       string            `json:"nlp,omitempty"` // on, off, or "" for as it is
 	Reports   string            `json:"nlpReports,omitempty"`
+	Derive    string            `json:"derive,omitempty"`
 	// Which of the retention are to be changed.
 	SetVersions bool `json:"setVersions"`
 	SetDays     bool `json:"setDays"`
@@ -163,7 +164,7 @@ type datastoreParams struct {
 
 // check refuses values that the flags do not have.
 func (p *datastoreParams) check() error {
-	for name, value := range map[string]string{"nlp": p.NLP, "nlp-reports": p.Reports} {
+	for name, value := range map[string]string{"nlp": p.NLP, "nlp-reports": p.Reports, "derive": p.Derive} {
 		if value != "" && value != "on" && value != "off" {
 			return usageError("--%s %q is neither on nor off", name, value)
 		}
@@ -173,7 +174,7 @@ func (p *datastoreParams) check() error {
 
 // setNLP puts what was given of NLP into the properties of a data store.
 func (p *datastoreParams) setNLP(to *catalog.Properties) error {
-	if p.NLP == "" && p.Reports == "" {
+	if p.NLP == "" && p.Reports == "" && p.Derive == "" {
 		return nil
 	}
 	return to.SetNLP(func(n *catalog.NLP) {
@@ -183,6 +184,9 @@ func (p *datastoreParams) setNLP(to *catalog.Properties) error {
 		if p.Reports != "" {
 			n.DiagnosticReports = catalog.SwitchOf(p.Reports == "on")
 		}
+		if p.Derive != "" {
+			n.DerivedResources = catalog.SwitchOf(p.Derive == "on")
+		}
 	})
 }
 
@@ -190,6 +194,7 @@ func (p *datastoreParams) register(c *cobra.Command) {
 	c.Flags().IntVar(&p.Retention.Versions, "keep-versions", 0, "versions of a resource that are kept, the current one among them; 0: all")
 	c.Flags().IntVar(&p.Retention.Days, "keep-days", 0, "days for which a version is kept after it was replaced; 0: for ever")
 	c.Flags().StringVar(&p.NLP, "nlp", "", "on or off: read the clinical notes of what is stored (a new data store does)")
+	c.Flags().StringVar(&p.Derive, "derive", "", "on or off: make resources of what the notes of DocumentReferences say (a new data store does not)")
 	c.Flags().StringVar(&p.Reports, "nlp-reports", "", "on or off: read DiagnosticReport.presentedForm too (a new data store does not)")
 }
 
@@ -202,6 +207,9 @@ func showSettings(out io.Writer, d *catalog.DataStore) error {
 		text = "read, those of DiagnosticReports too"
 	case n.Reads():
 		text = "read"
+	}
+	if n.Reads() && n.DerivedResources == catalog.Enabled {
+		text += "; resources are derived"
 	}
 	_, err := fmt.Fprintf(out, "notes     %s\n", text)
 	return errors.Join(err, showRetention(out, d.Retention))

@@ -27,6 +27,7 @@ type importFlags struct {
 	validation  string
 	level       validate.Level // of validation, after check
 	nlp         string
+	derive      string
 	searchIndex string
 	workers     int
 	memory      byteSize
@@ -40,6 +41,7 @@ func (f *importFlags) register(c *cobra.Command) {
 	fs := c.Flags()
 	fs.StringVar(&f.validation, "validation", validate.Strict.String(), "strict: against R4 and the profiles that resources claim; structure-only: against R4; minimal: as strict, but faulty resources are stored, their issues beside them")
 	fs.StringVar(&f.nlp, "nlp", "", "on or off: read the clinical notes of DocumentReferences (default: what the data store says, which is on for a new one)")
+	fs.StringVar(&f.derive, "derive", "", "on or off: make Conditions, Observations and MedicationStatements of what the notes say (default: what the data store says, which is off for a new one)")
 	fs.StringVar(&f.searchIndex, "search-index", "on", "on, or off: leave what is imported out of the search index until fhirlake reindex, unless all that the data store has is there already")
 	fs.IntVar(&f.workers, "workers", 0, "goroutines that parse and encode (0: one for each core)")
 	fs.Var(&f.memory, "memory", "memory that the process may use")
@@ -60,6 +62,12 @@ func (f *importFlags) check() error {
 	}
 	if err := f.readers.check(); err != nil {
 		return err
+	}
+	if f.derive != "" && f.derive != "on" && f.derive != "off" {
+		return usageError("--derive %q is neither on nor off", f.derive)
+	}
+	if f.derive == "on" && f.nlp == "off" {
+		return usageError("--derive on needs the notes that --nlp off leaves unread")
 	}
 	if f.workers < 0 {
 		return usageError("--workers %d is negative", f.workers)
@@ -130,7 +138,7 @@ func runImport(c *cobra.Command, g *globals, f *importFlags, inputs []string) er
 	p := importParams{
 		Datastore: g.datastore, Inputs: inputs, Report: f.report,
 		Level: f.level, SearchIndex: f.searchIndex == "on", Workers: f.workers, Memory: int64(f.memory),
-		TokenFile: f.tokenFile, NLP: datastores.Reading(f.nlp), Readers: f.readers,
+		TokenFile: f.tokenFile, NLP: datastores.Reading(f.nlp), Derive: datastores.Reading(f.derive), Readers: f.readers,
 	}
 	var stdin io.Reader
 	if slices.Contains(inputs, "-") {
@@ -170,6 +178,7 @@ type importParams struct {
 
 	SearchIndex bool               `json:"searchIndex,omitempty"`
 	NLP         datastores.Reading `json:"nlp,omitempty"`
+	Derive      datastores.Reading `json:"derive,omitempty"`
 	Readers     readerFlags        `json:"-"` // a server has its own
 }
 
@@ -218,7 +227,7 @@ var importWork = work[importParams, importDone]{
 		res, err := bulk.Import(ctx, bulk.ImportOptions{
 			Root: l.root, Catalog: l.catalog, Datastore: d, Lake: beside,
 			Inputs: p.Inputs, Stdin: s.stdin, Report: p.Report, Blobs: l.blobs, Web: others.objects,
-			Level: p.Level, SearchIndex: p.SearchIndex, Notes: l.stores.Notes(d.ID, p.NLP),
+			Level: p.Level, SearchIndex: p.SearchIndex, Notes: l.stores.Notes(d.ID, p.NLP), Derive: l.stores.Derives(d.ID, p.Derive),
 			Workers: p.Workers, Memory: p.Memory / 4, Monitor: monitor,
 		})
 		if err != nil {

@@ -115,6 +115,7 @@ func (s *serving) startJobs(fhir *datastores.FHIR) (hook *events.Webhook, err er
 	e := &jobs.Engine{
 		Root: s.lake.root, Catalog: s.lake.catalog, Lake: s.lake.stores.Lake, Blobs: s.lake.blobs,
 		Notes:   func(id string) *notes.Options { return s.lake.stores.Notes(id, datastores.ReadAsSet) },
+		Derive:  func(id string) func() (bool, error) { return s.lake.stores.Derives(id, datastores.ReadAsSet) },
 		Workers: cores, Memory: int64(s.flags.memory) / 4 / int64(f.atOnce), Observe: s.lake.meters.Import,
 	}
 	s.lake.jobs = jobs.New(jobs.Options{

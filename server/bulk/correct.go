@@ -123,9 +123,13 @@ func (c *corrector) rewrite(at *lake.Moment, b *snapshot.Builder, again, void []
 		}
 		sinks = append(sinks, searched.sinks...)
 	}
+	reading, err := c.job.reading.stages(identifier, true)
+	if err != nil {
+		return res, nil, err
+	}
 	figures, err := pipeline.Run(context.Background(), pipeline.Config{
 		Source:  src,
-		Stages:  slices.Concat(c.stages, []pipeline.Stage{identifier}, c.job.reading(), []pipeline.Stage{log.Compress(), shred.New()}, searched.stages),
+		Stages:  slices.Concat(c.stages, []pipeline.Stage{identifier}, reading, []pipeline.Stage{log.Compress(), shred.New()}, searched.stages),
 		Sinks:   sinks,
 		Lenient: c.job.lenient(),
 		Workers: c.job.Workers,

@@ -74,6 +74,9 @@ type ImportOptions struct {
 
 	// Notes says how clinical notes are read; nil: they are not.
 	Notes *notes.Options
+	// Derive tells whether resources are derived from documents whose notes are read; nil: they are not. It
+	// is asked once. Without a Lake, what was derived from an older version stays.
+	Derive func() (bool, error)
 
 	// SearchIndex puts what is stored into the search index. It is done in any case when
 	// all that the data store has is there already.
@@ -97,8 +100,10 @@ type ImportResult struct {
 	Unchanged  int64  `json:"unchanged"`  // the store had the same content
 	Duplicates int64  `json:"duplicates"` // a later line of the job has the same id
 	Rejected   int64  `json:"rejected"`
-	WithIssues int64  `json:"withIssues"` // not rejected although they have errors: validation was minimal
-	Warned     int64  `json:"warned"`     // not rejected and without errors, but with warnings
+	WithIssues int64  `json:"withIssues"`          // not rejected although they have errors: validation was minimal
+	Warned     int64  `json:"warned"`              // not rejected and without errors, but with warnings
+	Derived    int64  `json:"derived,omitempty"`   // new and changed resources that were derived from documents
+	Withdrawn  int64  `json:"withdrawn,omitempty"` // resources that were derived before, are not now, and were deleted
 	JobID      string `json:"jobId"`
 	Snapshot   int64  `json:"snapshot"` // number of the manifest that shows the result
 
@@ -147,6 +152,9 @@ type importJob struct {
 	source *ndjson.Source
 	reader *notes.Stage // nil: notes are not read
 	report *reject.Sink // nil until the pipeline is made
+
+	reading   *reading
+	withdrawn error // why what is derived no longer is not all deleted
 }
 
 func newImport(o ImportOptions) (*importJob, error) {
@@ -219,14 +227,6 @@ func (j *importJob) validator() (*validate.Stage, error) {
 // lenient tells whether faulty resources are stored.
 func (j *importJob) lenient() bool { return j.Level == validate.Minimal }
 
-// reading is the stage that reads notes, if they are read.
-func (j *importJob) reading() []pipeline.Stage {
-	if j.reader == nil {
-		return nil
-	}
-	return []pipeline.Stage{j.reader}
-}
-
 // kinds are what the import keeps beside resources.
 func (j *importJob) kinds() (kinds []annotations.Kind) {
 	if j.lenient() {
@@ -264,6 +264,13 @@ func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult
 	if err != nil {
 		return nil, err
 	}
+	if j.reading, err = j.newReading(base); err != nil {
+		return nil, err
+	}
+	reading, err := j.reading.stages(identifier, false)
+	if err != nil {
+		return nil, err
+	}
 	builder := snapshot.NewBuilder(j.store.Dir(), base, j.NewID)
 	columns := parquet.New(builder, parquet.Options{})
 	log := rawlog.New(builder)
@@ -289,7 +296,7 @@ func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult
 	closed = true // Run closes it
 	figures, err := pipeline.Run(ctx, pipeline.Config{
 		Source:  src,
-		Stages:  slices.Concat([]pipeline.Stage{parse.New(), validator, identifier}, j.reading(), []pipeline.Stage{log.Compress(), shred.New()}, searched.stages),
+		Stages:  slices.Concat([]pipeline.Stage{parse.New(), validator, identifier}, reading, []pipeline.Stage{log.Compress(), shred.New()}, searched.stages),
 		Sinks:   sinks,
 		Lenient: j.lenient(),
 		Workers: j.Workers,
@@ -305,7 +312,8 @@ func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult
 		Skipped:    j.source.Skipped(),
 		Bytes:      figures.Bytes,
 		Resources:  figures.Records,
-		Imported:   settled.Entries,
+		Imported:   settled.Entries - settled.Derived,
+		Derived:    settled.Derived,
 		Unchanged:  settled.Unchanged,
 		Duplicates: settled.Duplicates,
 		Rejected:   figures.Rejected,
@@ -325,14 +333,16 @@ func (j *importJob) run(ctx context.Context, src pipeline.Source) (*ImportResult
 	if settled.Entries == 0 {
 		return res, nil
 	}
-	m, err := start.publish(snapshot.PublishOptions{
+	o := snapshot.PublishOptions{
 		JobID: j.job.ID, Now: j.now, IDs: settled.IDs, Entries: settled.Entries,
 		Superseded: settled.Superseded, KeepVersions: true, Search: searched.result(),
-	}, builder, &corrector{job: j, stages: []pipeline.Stage{parse.New(), validator}, secret: secret, number: base.Number + 1})
+	}
+	m, err := start.publish(o, builder, &corrector{job: j, stages: []pipeline.Stage{parse.New(), validator}, secret: secret, number: base.Number + 1})
 	if err != nil {
 		return nil, err
 	}
 	res.Snapshot = m.Number
+	res.Withdrawn, j.withdrawn = j.reading.delete(ctx, builder, &o, settled.Duplicates > 0)
 	return res, nil
 }
 
@@ -375,7 +385,10 @@ func (j *importJob) end(res *ImportResult, err error) error {
 		j.job.Status = catalog.JobCompletedWithErrors
 	}
 	reportErr := j.publishReport(res)
-	if reportErr != nil {
+	if j.withdrawn != nil {
+		reportErr = errors.Join(fmt.Errorf("the import is published as snapshot %d, but %w", res.Snapshot, j.withdrawn), reportErr)
+		j.job.Message = reportErr.Error()
+	} else if reportErr != nil {
 		reportErr = fmt.Errorf("the import is published as snapshot %d, but its report is not complete: %w", res.Snapshot, reportErr)
 		j.job.Message = reportErr.Error()
 	}

@@ -152,6 +152,7 @@ func (c *checks) configurations(p *catalog.Properties) {
 	var nlp catalog.NLP
 	if c.known("NlpConfiguration", p.NLP, &nlp) {
 		c.oneOf("NlpConfiguration.Status", string(nlp.Status), true, "ENABLED", "DISABLED")
+		c.oneOf("NlpConfiguration.DerivedResources", string(nlp.DerivedResources), true, "ENABLED", "DISABLED")
 		c.oneOf("NlpConfiguration.DiagnosticReports", string(nlp.DiagnosticReports), true, "ENABLED", "DISABLED")
 	}
 	var profile struct{ DefaultProfiles []string }

@@ -163,7 +163,7 @@ func retentionOf(d *catalog.DataStore) compact.Retention {
 	return compact.Retention{Versions: d.Retention.Versions, Age: time.Duration(d.Retention.Days) * 24 * time.Hour}
 }
 
-// Erase removes a resource with all its versions from a data store, so that nothing of it
+// Erase removes a resource with all its versions, and what was derived from them, from a data store, so that nothing of it
 // is left in its files when Erase returns, but for files that a reader still holds. The
 // error is [lake.ErrNotFound] when it was never there.
 func (c *Compactor) Erase(ctx context.Context, id string, t r4.TypeID, resource string) error {
@@ -175,7 +175,43 @@ func (c *Compactor) Erase(ctx context.Context, id string, t r4.TypeID, resource 
 	if _, err := l.Read(t, resource, nil); err != nil && !errors.As(err, &gone) {
 		return err
 	}
-	return c.erase(ctx, id, l, []bulk.Resource{{Type: t, ID: resource}})
+	all, err := withDerived(l, []bulk.Resource{{Type: t, ID: resource}})
+	if err != nil {
+		return err
+	}
+	return c.erase(ctx, id, l, all)
+}
+
+// withDerived adds to resources what was derived from any version of the documents among
+// them: it says what they say.
+func withDerived(l *lake.Lake, all []bulk.Resource) ([]bulk.Resource, error) {
+	seen := map[bulk.Resource]bool{}
+	for _, r := range all {
+		seen[r] = true
+	}
+	for _, r := range all {
+		if r.Type != r4.TypeDocumentReference {
+			continue
+		}
+		q := lake.HistoryQuery{Type: r.Type, ID: r.ID, Count: 1000}
+		for more := true; more; more = q.After != "" {
+			next, _, err := l.History(q, func(v *lake.Resource) error {
+				refs, err := v.Derived()
+				for _, ref := range refs {
+					if x := (bulk.Resource{Type: ref.Type, ID: ref.ID}); !seen[x] {
+						seen[x] = true
+						all = append(all, x)
+					}
+				}
+				return err
+			})
+			if err != nil {
+				return nil, err
+			}
+			q.After = next
+		}
+	}
+	return all, nil
 }
 
 // Purge erases a patient and all resources of the compartment (FHIR R4,
@@ -196,6 +232,9 @@ func (c *Compactor) Purge(ctx context.Context, id, patient string) error {
 			return lake.ErrNotFound
 		case len(all) == 0:
 			return nil
+		}
+		if all, err = withDerived(l, all); err != nil {
+			return err
 		}
 		if err := c.erase(ctx, id, l, all); err != nil {
 			return err

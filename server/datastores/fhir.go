@@ -133,7 +133,7 @@ func (f *FHIR) serve(id string, l *lake.Lake) (*rest.DataStore, error) {
 	}
 	store, err := rest.NewDataStore(rest.DataStoreOptions{
 		Store: eraser{l, id, f.compact, index.parameters}, Search: index, Parameters: index.parameters,
-		Secret: secret, Profiles: f.profiles, Notes: f.set.Notes(id, ReadAsSet),
+		Secret: secret, Profiles: f.profiles, Notes: f.set.Notes(id, ReadAsSet), Derive: f.set.Derives(id, ReadAsSet),
 	})
 	if err != nil {
 		return nil, err

@@ -39,6 +39,17 @@ func (s *Set) Notes(id string, want Reading) *notes.Options {
 	}
 }
 
+// Derives tells whether resources are derived from the documents of a data store, as Notes does.
+func (s *Set) Derives(id string, want Reading) func() (bool, error) {
+	return func() (bool, error) {
+		if want != ReadAsSet {
+			return want == ReadNotes, nil
+		}
+		d, err := s.catalog.DataStore(id)
+		return err == nil && d.NLPSettings().DerivedResources == catalog.Enabled, err
+	}
+}
+
 func (s *Set) reading(id string, want Reading) (r notes.Reading, err error) {
 	if want == ReadNone {
 		return r, nil

@@ -28,7 +28,9 @@ type Engine struct {
 	// Notes says how the notes of a data store are read; nil: they are not.
 	Notes func(datastore string) *notes.Options
 	// Reread reads the notes of a data store that waited for Binaries of a job; nil: nobody does.
-	Reread  func(ctx context.Context, datastore string) error
+	Reread func(ctx context.Context, datastore string) error
+	// Derive tells whether resources are derived from them; nil: they are not.
+	Derive  func(datastore string) func() (bool, error)
 	Workers int
 	Memory  int64 // bytes for what is in flight of one job
 	// Observe is told of a job's figures while it runs, until ended is called; nil: nobody is.
@@ -122,6 +124,9 @@ func (e *Engine) load(ctx context.Context, j *Job, o bulk.ImportOptions) error {
 	o.Root, o.Catalog, o.Datastore, o.Job = e.Root, e.Catalog, d, j.Job
 	if e.Notes != nil {
 		o.Notes = e.Notes(d.ID)
+	}
+	if e.Derive != nil {
+		o.Derive = e.Derive(d.ID)
 	}
 	o.SearchIndex, o.Workers, o.Memory = true, e.Workers, e.Memory
 	o.Monitor, o.Watch = &j.Progress.Monitor, j.Progress.Sink()

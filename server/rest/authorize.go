@@ -228,6 +228,7 @@ func (c *call) commitWrites(writes []lake.Write) ([]lake.Outcome, error) {
 			c.limit(&writes[i])
 		}
 	}
+	followDeletions(writes)
 	return c.ds.store.Commit(c.ctx, writes)
 }
 

@@ -61,7 +61,9 @@ type DataStoreOptions struct {
 	// Parameters are those that a search may have; nil: those of R4.
 	Parameters Parameters
 	Notes      *notes.Options // how clinical notes are read; nil: they are not
-	Always     []string       // canonical URLs of profiles that every resource must keep to
+	// Derive tells whether resources are derived from documents whose notes are read; nil: they are not.
+	Derive func() (bool, error)
+	Always []string // canonical URLs of profiles that every resource must keep to
 }
 
 // DataStore is a data store as the interface serves it: the store, and the stages of a
@@ -116,6 +118,13 @@ func (d *DataStore) newWork(level validate.Level) (*work, error) {
 	stages := []pipeline.Stage{parse.New(), validator, identifier}
 	if d.options.Notes != nil {
 		stages = append(stages, notes.New(*d.options.Notes))
+	}
+	if d.options.Notes != nil && d.options.Derive != nil {
+		deriver, err := d.deriver(identifier)
+		if err != nil {
+			return nil, err
+		}
+		stages = append(stages, deriver)
 	}
 	w := &work{ds: d, pool: &d.writes[level]}
 	w.chain, err = pipeline.NewChain(stages...)
@@ -219,6 +228,9 @@ func (w *work) write(i int, issues []fhir.Issue) lake.Write {
 	}
 	if notes := pipeline.Notes.Of(&w.batch).Result(i); notes != nil {
 		out.Beside = append(out.Beside, beside.Value{Kind: beside.NLP, Data: bytes.Clone(notes)})
+	}
+	if r.Type == r4.TypeDocumentReference {
+		out.Follow = w.follow(i)
 	}
 	out.Stamp = func(dst []byte, number uint32, updated string) []byte {
 		return w.stamp(dst, i, number, updated)

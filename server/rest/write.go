@@ -325,7 +325,11 @@ func (c *call) preparePatchOf(p patch.Patch) (*change, error) {
 		if err != nil {
 			return unprocessable(err)
 		}
+		if x.work != nil { // of the version that was the current one when it was applied before
+			x.work.end()
+		}
 		x.work = patched.work
+		w.Follow = patched.write.Follow
 		w.Key, w.Content, w.Beside, w.Stamp = patched.write.Key, patched.write.Content, patched.write.Beside, patched.write.Stamp
 		return nil
 	}

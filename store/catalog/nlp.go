@@ -8,6 +8,7 @@ import "encoding/json"
 type NLP struct {
 	Status            Switch `json:"Status,omitempty"`            // of all
 	DiagnosticReports Switch `json:"DiagnosticReports,omitempty"` // whether presentedForm is read too; not enabled by default
+	DerivedResources  Switch `json:"DerivedResources,omitempty"`  // whether resources are derived from documents; not enabled by default
 }
 
 // Switch is a setting that is on or off.
