@@ -73,7 +73,7 @@ func (d *deriving) check() {
 	}
 }
 
-func noteOf(id, text string) string {
+func documentOf(id, text string) string {
 	return fmt.Sprintf(`{"resourceType":"DocumentReference","id":"%s","status":"current","subject":{"reference":"Patient/p"},"content":[{"attachment":{"contentType":"text/plain","data":"%s"}}]}`,
 		id, base64.StdEncoding.EncodeToString([]byte(text)))
 }
@@ -144,27 +144,27 @@ func (d *deriving) all() map[string]string {
 func TestImportsDerive(t *testing.T) {
 	d := newDeriving(t)
 	d.opts.SearchIndex = true
-	faulty := strings.Replace(noteOf("x", "Asthma."), `"current"`, `"x"`, 1)
-	if got, want := d.take(noteOf("a", "Asthma. No cough. Takes metformin."), `{"resourceType":"Patient","id":"p"}`, faulty, noteOf("b", "Asthma. Fever.")),
+	faulty := strings.Replace(documentOf("x", "Asthma."), `"current"`, `"x"`, 1)
+	if got, want := d.take(documentOf("a", "Asthma. No cough. Takes metformin."), `{"resourceType":"Patient","id":"p"}`, faulty, documentOf("b", "Asthma. Fever.")),
 		"4 resources: 3 imported, 0 unchanged, 0 duplicates, 1 rejected; 6 derived, 0 withdrawn"; got != want {
 		t.Errorf("first: %s", got)
 	}
 	d.expect("first", "a", "Linkage 1", "Condition Asthma 1", "MedicationStatement metformin 1")
 	d.expect("first", "b", "Linkage 1", "Condition Asthma 1", "Observation Fever 1")
 	// Again: nothing changes.
-	if got, want := d.take(noteOf("a", "Asthma. No cough. Takes metformin."), `{"resourceType":"Patient","id":"p"}`, noteOf("b", "Asthma. Fever.")),
+	if got, want := d.take(documentOf("a", "Asthma. No cough. Takes metformin."), `{"resourceType":"Patient","id":"p"}`, documentOf("b", "Asthma. Fever.")),
 		"3 resources: 0 imported, 3 unchanged, 0 duplicates, 0 rejected; 0 derived, 0 withdrawn"; got != want {
 		t.Errorf("again: %s", got)
 	}
 	d.expect("again", "a", "Linkage 1", "Condition Asthma 1", "MedicationStatement metformin 1")
 	// A document changes: what is no longer said goes, what is still said stays.
-	if got, want := d.take(noteOf("a", "Asthma. Pneumonia.")),
+	if got, want := d.take(documentOf("a", "Asthma. Pneumonia.")),
 		"1 resources: 1 imported, 0 unchanged, 0 duplicates, 0 rejected; 2 derived, 1 withdrawn"; got != want {
 		t.Errorf("changed: %s", got)
 	}
 	d.expect("changed", "a", "Linkage 2", "Condition Asthma 1", "Condition Pneumonia 1")
 	// It comes more than once: the last line counts.
-	if got, want := d.take(noteOf("a", "Fever. Hypertension."), noteOf("c", "Stroke."), noteOf("a", "Fever."), noteOf("c", "Asthma.")),
+	if got, want := d.take(documentOf("a", "Fever. Hypertension."), documentOf("c", "Stroke."), documentOf("a", "Fever."), documentOf("c", "Asthma.")),
 		"4 resources: 2 imported, 0 unchanged, 2 duplicates, 0 rejected; 6 derived, 4 withdrawn"; got != want {
 		t.Errorf("twice: %s", got)
 	}
@@ -173,7 +173,7 @@ func TestImportsDerive(t *testing.T) {
 	d.all()
 	// Nothing is to be derived any more.
 	d.opts.Derive = nil
-	if got, want := d.take(noteOf("a", "Fever. Asthma."), noteOf("n", "Fever.")),
+	if got, want := d.take(documentOf("a", "Fever. Asthma."), documentOf("n", "Fever.")),
 		"2 resources: 2 imported, 0 unchanged, 0 duplicates, 0 rejected; 0 derived, 2 withdrawn"; got != want {
 		t.Errorf("off: %s", got)
 	}
@@ -185,7 +185,7 @@ func TestImportsDerive(t *testing.T) {
 func TestImportsDeriveTheSameWithManyWorkers(t *testing.T) {
 	var lines []string
 	for i := range 500 {
-		lines = append(lines, noteOf(fmt.Sprintf("n-%d", i), "Asthma. Fever. Takes metformin. Visit of "+strings.Repeat("x", i%100*40)), fmt.Sprintf(`{"resourceType":"Condition","id":"c-%d","subject":{"reference":"Patient/p"}}`, i))
+		lines = append(lines, documentOf(fmt.Sprintf("n-%d", i), "Asthma. Fever. Takes metformin. Visit of "+strings.Repeat("x", i%100*40)), fmt.Sprintf(`{"resourceType":"Condition","id":"c-%d","subject":{"reference":"Patient/p"}}`, i))
 	}
 	var first map[string]string
 	for _, workers := range []int{1, 4} {
@@ -230,8 +230,8 @@ func dataFiles(t *testing.T, dir string) map[string]string {
 // TestImportsDeriveBesideWrites has REST write documents while an import runs, which is later.
 func TestImportsDeriveBesideWrites(t *testing.T) {
 	d := newDeriving(t)
-	d.take(noteOf("a", "Asthma."), noteOf("b", "Asthma."))
-	d.opts.Stdin = &meanwhile{strings.NewReader(noteOf("a", "Fever.") + "\n" + noteOf("new", "Fever. Stroke.") + "\n"), func() {
+	d.take(documentOf("a", "Asthma."), documentOf("b", "Asthma."))
+	d.opts.Stdin = &meanwhile{strings.NewReader(documentOf("a", "Fever.") + "\n" + documentOf("new", "Fever. Stroke.") + "\n"), func() {
 		d.now = d.now.Add(time.Hour)
 		d.rest("a", "Asthma", "Pneumonia")
 		d.rest("new", "Pneumonia")
@@ -305,7 +305,7 @@ func plain(id string, t r4.TypeID, text string) lake.Write {
 // the same data store and into an empty one.
 func TestWhatIsDerivedComesBackFromAnExport(t *testing.T) {
 	d := newDeriving(t)
-	d.take(noteOf("a", "Asthma. Takes metformin."), noteOf("b", "Fever."))
+	d.take(documentOf("a", "Asthma. Takes metformin."), documentOf("b", "Fever."))
 	want := d.all()
 	var lines []string
 	for _, line := range want {
@@ -358,7 +358,7 @@ func TestImportThatIsNotToldWhetherToDeriveFails(t *testing.T) {
 	d := newDeriving(t)
 	reason := errors.New("no catalog")
 	d.opts.Derive = func() (bool, error) { return false, reason }
-	if _, err := d.try(d.opts, write(t, "in.ndjson", noteOf("a", "Asthma."))); !errors.Is(err, reason) {
+	if _, err := d.try(d.opts, write(t, "in.ndjson", documentOf("a", "Asthma."))); !errors.Is(err, reason) {
 		t.Errorf("%v", err)
 	}
 }
