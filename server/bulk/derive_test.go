@@ -362,3 +362,19 @@ func TestImportThatIsNotToldWhetherToDeriveFails(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestWhatIsDerivedStaysNamedWhenNotesAreReadAgain(t *testing.T) {
+	d := newDeriving(t)
+	d.take(documentOf("a", "Asthma. Takes metformin."), documentOf("b", "No fever."))
+	d.take(documentOf("a", "Asthma."))
+	if _, err := Reread(context.Background(), RereadOptions{Lake: d.lake, Notes: d.opts.Notes, Whole: true, Workers: 2, Now: func() time.Time { return d.now }}); err != nil {
+		t.Fatal(err)
+	}
+	d.check()
+	d.expect("read again", "a", "Linkage 2", "Condition Asthma 1")
+	d.expect("read again", "b")
+	d.all()
+	if got, want := d.take(documentOf("a", "Fever.")), "1 resources: 1 imported, 0 unchanged, 0 duplicates, 0 rejected; 2 derived, 1 withdrawn"; got != want {
+		t.Errorf("changed: %s", got)
+	}
+}

@@ -1,6 +1,7 @@
 package bulk
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -176,7 +177,7 @@ func (o *RereadOptions) segment(ctx context.Context, number int64, seg *snapshot
 	b := snapshot.Amend(store.Dir(), seg)
 	figures, err := pipeline.Run(ctx, pipeline.Config{
 		Source:  src,
-		Stages:  []pipeline.Stage{parse.New(), stay{}, afresh{}, notes.New(*o.Notes)},
+		Stages:  []pipeline.Stage{parse.New(), stay{}, afresh{}, notes.New(*o.Notes), named{}},
 		Sinks:   noteSinks(b, number),
 		Lenient: true, // what is stored was accepted
 		Workers: o.Workers,
@@ -199,7 +200,7 @@ func noteSinks(b *snapshot.Builder, number int64) []pipeline.Sink {
 	return append(annotations.Sinks(b, number, annotations.NLP), entities.New(b, number, entities.Options{}))
 }
 
-// afresh is the stage of stored records of which nothing is to be taken over.
+// afresh is the stage of stored records whose notes are read again.
 type afresh struct{}
 
 var (
@@ -215,6 +216,55 @@ func (afresh) NewWorker() (pipeline.Worker, error) { return afresh{}, nil }
 
 // Process makes the batch one of records that come for the first time.
 func (afresh) Process(_ context.Context, b *pipeline.Batch) error {
-	b.Stored, b.Kept = false, b.Kept[:0]
+	b.Stored = false
+	return nil
+}
+
+// named is the stage that lets what was derived from a document stay named: it stays as it is
+// until the document is written again.
+type named struct{}
+
+var (
+	_ pipeline.Stage  = named{}
+	_ pipeline.Worker = named{}
+)
+
+// Name is "named".
+func (named) Name() string { return "named" }
+
+// NewWorker gives the stage: it has no state.
+func (named) NewWorker() (pipeline.Worker, error) { return named{}, nil }
+
+// Process takes the references from what was kept beside the records.
+func (named) Process(_ context.Context, b *pipeline.Batch) error {
+	results := pipeline.Notes.Of(b)
+	rest := results.Of
+	for i := range b.Kept {
+		k := &b.Kept[i]
+		if k.Kind != snapshot.NLP || !bytes.Contains(k.Data, []byte(`"derived":`)) {
+			continue
+		}
+		for len(rest) > 0 && rest[0].Record < k.Record {
+			rest = rest[1:]
+		}
+		if len(rest) == 0 || rest[0].Record != k.Record {
+			continue
+		}
+		refs, err := lake.DerivedIn(k.Data)
+		if err != nil {
+			return err
+		}
+		if len(refs) == 0 {
+			continue
+		}
+		var names []string
+		for _, ref := range refs {
+			names = append(names, ref.String())
+		}
+		r := &rest[0]
+		start := len(results.Data)
+		results.Data = entity.AppendDerived(results.Data, results.Data[r.Start:r.End], names[0], names[1:])
+		r.Start, r.End = uint32(start), uint32(len(results.Data))
+	}
 	return nil
 }
