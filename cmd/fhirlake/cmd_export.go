@@ -34,16 +34,23 @@ When a server owns the root the export runs in it and has what was written last.
 command owns the root for long, an import without a server, the export is that of the last
 snapshot, and a line on standard error says so.
 
-With --format ndjson.zst what is stored is copied as it is, which is by far the fastest.`,
+With --format ndjson.zst what is stored is copied as it is, which is by far the fastest.
+
+DocumentReferences have what their notes say in an extension that is some twelve times as long as they are.
+With --nlp off they come without it, as they were received.`,
 		Example: `  fhirlake export out/
   fhirlake export --types Patient,Observation --format ndjson.gz out/
   fhirlake export --since 2026-01-01T00:00:00Z --json out/
+  fhirlake export --nlp off --format ndjson.zst out/
   fhirlake export --format parquet s3://my-bucket/lake/`,
 		Args: exactly(1, "OUTPUT, a folder or s3://bucket/prefix"),
 		RunE: func(c *cobra.Command, args []string) error {
 			var err error
 			if p.Format, err = bulk.ParseExportFormat(format); err != nil {
 				return usageError("--%w", err)
+			}
+			if p.NLP != "on" && p.NLP != "off" {
+				return usageError("--nlp %q is neither on nor off", p.NLP)
 			}
 			if p.Types, err = parseTypes(types); err != nil {
 				return err
@@ -64,6 +71,7 @@ With --format ndjson.zst what is stored is copied as it is, which is by far the 
 	fs.StringVar(&since, "since", "", "only what was written at this time or later: 2026-01-31 or 2026-01-31T12:00:00Z")
 	fs.StringVar(&until, "until", "", "only what was written before this time")
 	fs.StringVar(&format, "format", string(bulk.ExportNDJSON), "ndjson, ndjson.gz, ndjson.zst or parquet")
+	fs.StringVar(&p.NLP, "nlp", "on", "on, or off: without the extension that says what was found in notes")
 	fs.IntVar(&p.Workers, "workers", 0, "goroutines that read and compress (0: one for each core)")
 	fs.Var(&p.Memory, "memory", "memory that the process may use")
 	return c
@@ -103,6 +111,7 @@ type exportParams struct {
 	Types     []string          `json:"types,omitempty"`
 	Since     time.Time         `json:"since,omitzero"`
 	Until     time.Time         `json:"until,omitzero"`
+	NLP       string            `json:"nlp"`
 	Workers   int               `json:"workers"`
 	Memory    byteSize          `json:"memory"`
 }
@@ -128,7 +137,7 @@ var exportWork = work[exportParams, exportDone]{
 		}
 		o := bulk.ExportOptions{
 			Format: p.Format, Since: p.Since, Until: p.Until, TempDir: l.root.TempDir,
-			Workers: p.Workers, Memory: int64(p.Memory) / 4, Monitor: &pipeline.Monitor{},
+			Workers: p.Workers, Memory: int64(p.Memory) / 4, Monitor: &pipeline.Monitor{}, WithoutNotes: p.NLP == "off",
 		}
 		if len(p.Types) > 0 {
 			wanted := map[r4.TypeID]bool{}

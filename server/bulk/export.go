@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/fhirlake/fhirlake/fhir/beside"
 	"github.com/fhirlake/fhirlake/fhir/r4"
 	"github.com/fhirlake/fhirlake/fhir/search"
 	"github.com/fhirlake/fhirlake/pipeline"
@@ -76,6 +77,8 @@ type ExportOptions struct {
 	// Since and Until are bounds of meta.lastUpdated, Since included, Until not; zero is
 	// none.
 	Since, Until time.Time
+	// WithoutNotes shows resources without what NLP found in them.
+	WithoutNotes bool
 	// Deleted writes beside the resources which ones were deleted between Since and Until. It
 	// needs Lake.
 	Deleted bool
@@ -157,6 +160,9 @@ func (o *ExportOptions) begin(ctx context.Context) (*export, error) {
 		e.from.Snapshot, e.close = m, func() error { release(); return nil }
 	}
 	e.from.Store, e.from.Types = e.store, o.Types
+	if o.WithoutNotes {
+		e.from.Without = []beside.Kind{beside.NLP}
+	}
 	e.from.Since, e.from.Until = micros(o.Since), micros(o.Until)
 	e.res.Snapshot = e.from.Snapshot.Number
 	if o.Run == 0 {

@@ -2,6 +2,7 @@ package lake
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/fhirlake/fhirlake/fhir/beside"
 	"github.com/fhirlake/fhirlake/store/snapshot"
@@ -16,11 +17,12 @@ type besideFile struct {
 	*snapshot.Annotations
 }
 
-func openBeside(dir string, seg *snapshot.Segment) (besideFiles, error) {
+// openBeside opens them but for those of some kinds.
+func openBeside(dir string, seg *snapshot.Segment, without ...snapshot.AnnotationKind) (besideFiles, error) {
 	var files besideFiles
 	for i := range seg.Annotations {
 		a := &seg.Annotations[i]
-		if a.IsTable() {
+		if a.IsTable() || slices.Contains(without, a.Kind) {
 			continue
 		}
 		f, err := snapshot.OpenAnnotations(dir, a.File.Path)

@@ -39,6 +39,9 @@ type CurrentOptions struct {
 	// Until not; 0 is none.
 	Since, Until int64
 
+	// Without are kinds of what is kept beside resources that they are not shown with.
+	Without []beside.Kind
+
 	// Packed leaves frames whose lines all are wanted as they are stored.
 	Packed bool
 	// Records makes a record of each resource, for stages that parse them.
@@ -246,7 +249,7 @@ func (s *Current) openSegment(seg *snapshot.Segment) error {
 		return errors.Join(fmt.Errorf("read %s: it has %d rows, the manifest says %d", seg.Resources.Path, got, seg.Rows), x.file.Close())
 	}
 	if beside.Shows(x.typ) {
-		if x.beside, err = openBeside(s.o.Store.Dir(), seg); err != nil {
+		if x.beside, err = openBeside(s.o.Store.Dir(), seg, s.o.Without...); err != nil {
 			return errors.Join(err, x.file.Close())
 		}
 		x.adds = x.beside.shown() / seg.Rows
@@ -354,7 +357,8 @@ func (s *Current) changes(b *pipeline.Batch) (bool, error) {
 			break
 		}
 		st.Type = c.Type
-		if err := s.put(b, c.Type, c.JSON, c.Beside); err != nil {
+		kept := slices.DeleteFunc(slices.Clone(c.Beside), func(v beside.Value) bool { return slices.Contains(s.o.Without, v.Kind) })
+		if err := s.put(b, c.Type, c.JSON, kept); err != nil {
 			return false, err
 		}
 		s.read.Add(int64(len(c.JSON)) + 1)
