@@ -24,7 +24,8 @@ func document(id, patient, contentType, text string) string {
 }
 
 // TestSearchesByWhatNotesSay imports and writes notes, and finds them by what was read
-// there: before and after they are folded, changed, and the server was started again.
+// there, also afterwards: before and after they are folded, changed, and the server was
+// started again.
 func TestSearchesByWhatNotesSay(t *testing.T) {
 	s := newSearched(t)
 	input := filepath.Join(t.TempDir(), "notes.ndjson")
@@ -37,8 +38,8 @@ func TestSearchesByWhatNotesSay(t *testing.T) {
 	if err := os.WriteFile(input, []byte(strings.Join(lines, "\n")+"\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	s.load(input) // without reading them
 	s.reads = true
-	s.load(input)
 	want := func(search string, ids ...string) {
 		t.Helper()
 		var got []string
@@ -59,6 +60,11 @@ func TestSearchesByWhatNotesSay(t *testing.T) {
 			t.Fatalf("%s %s: %d, %v; want %d", method, path, got, err, status)
 		}
 	}
+	want("DocumentReference?cm-decoration-status:missing=true", "lungs", "picture", "pressure")
+	want("DocumentReference?infer-icd10cm-entity-concept-code=I10", []string(nil)...)
+	if res, err := s.compact.Reread(t.Context(), s.id, datastores.Request{}); err != nil || res.Read != 3 {
+		t.Fatalf("reread: %+v, %v", res, err)
+	}
 	want("DocumentReference?infer-icd10cm-entity-concept-code=I10", "pressure")
 	want("DocumentReference?infer-icd10cm-entity-concept-code=J45", "lungs")
 	want("DocumentReference?cm-decoration-status=SUCCESS", "lungs", "pressure")
@@ -68,7 +74,13 @@ func TestSearchesByWhatNotesSay(t *testing.T) {
 
 	send("PUT", "DocumentReference/later", document("later", "ann", "text/html", "<p>History of <b>asthma</b>.</p>"), 201)
 	send("PUT", "DocumentReference/lungs", document("lungs", "bob", "text/plain", "Hypertension, and nothing of the lungs."), 200)
+	more := filepath.Join(t.TempDir(), "more.ndjson")
+	if err := os.WriteFile(more, []byte(document("ear", "bob", "text/plain", "Otitis media.")+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.load(more)
 	for range 3 {
+		want("DocumentReference?infer-icd10cm-entity-text-concept-code="+url.QueryEscape("otitis|H66"), "ear")
 		want("DocumentReference?infer-icd10cm-entity-concept-code=I10", "lungs", "pressure")
 		want("DocumentReference?infer-icd10cm-entity-text-concept-score="+url.QueryEscape("asthma|0.3"), "later")
 		want("DocumentReference?infer-icd10cm-entity-text-concept-score="+url.QueryEscape("asthma|0.999"), []string(nil)...)
@@ -92,7 +104,7 @@ func TestSearchesByWhatNotesSay(t *testing.T) {
 	}
 
 	send("DELETE", "DocumentReference?cm-decoration-status=UNSUPPORTED", "", 204)
-	want("DocumentReference?cm-decoration-status:missing=false", "later", "lungs", "pressure")
+	want("DocumentReference?cm-decoration-status:missing=false", "ear", "later", "lungs", "pressure")
 	send("DELETE", "DocumentReference?detectEntities-entity-text=hypertension", "", http.StatusPreconditionFailed)
 	send("DELETE", "DocumentReference/lungs", "", 204)
 	want("DocumentReference?infer-icd10cm-entity-concept-code=I10", "pressure")
