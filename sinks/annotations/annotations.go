@@ -89,7 +89,7 @@ func New(b *snapshot.Builder, kind Kind, number int64) *Sink {
 	return &Sink{
 		builder: b, kind: kind, number: number, byType: map[r4.TypeID]*file{},
 		encoder: sync.OnceValues(func() (*zstd.Encoder, error) {
-			return zstd.NewWriter(nil, zstd.WithWindowSize(FrameSize))
+			return zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(FrameSize))
 		}),
 	}
 }
