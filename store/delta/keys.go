@@ -20,7 +20,7 @@ import (
 // first key with the resource's prefix, found by one seek, and the bloom filters
 // hold prefixes, so that an id which is not there costs no read.
 const (
-	spaceVersion = 'v' // type 0 id 0 ^number -> header, JSON, issues
+	spaceVersion = 'v' // type 0 id 0 ^number -> header, JSON, what is beside it
 	spaceSeq     = 's' // seq -> change
 	spaceType    = 't' // type 0 seq -> nothing
 	spaceIdem    = 'i' // idempotency key -> expiry, seq, change
