@@ -38,14 +38,15 @@ type known struct {
 
 // model is a data store beside what it should have.
 type model struct {
-	t    *testing.T
-	f    *fixture
-	lake *lake.Lake
-	rng  *rand.Rand
-	now  time.Time
-	kept compact.Retention
-	all  map[Resource]map[uint32]known
-	last map[Resource]uint32
+	t     *testing.T
+	f     *fixture
+	lake  *lake.Lake
+	rng   *rand.Rand
+	now   time.Time
+	kept  compact.Retention
+	types []r4.TypeID // of its resources
+	all   map[Resource]map[uint32]known
+	last  map[Resource]uint32
 
 	stopped bool // something ended early: files may be left
 	real    bool // the clock is that of the machine: many use the data store at once
@@ -54,7 +55,7 @@ type model struct {
 func newModel(t *testing.T, seed uint64) *model {
 	f := newLake(t)
 	m := &model{
-		t: t, f: f, rng: rand.New(rand.NewPCG(seed, 11)), now: clock,
+		t: t, f: f, rng: rand.New(rand.NewPCG(seed, 11)), now: clock, types: modelTypes,
 		all: map[Resource]map[uint32]known{}, last: map[Resource]uint32{},
 	}
 	m.f.opts.Level, m.f.opts.Notes = validate.Minimal, readBy(wholeText{})
@@ -84,7 +85,7 @@ func (m *model) clock() time.Time {
 var modelTypes = []r4.TypeID{r4.TypePatient, r4.TypeBasic, r4.TypeObservation, r4.TypeDocumentReference}
 
 func (m *model) pick() Resource {
-	return Resource{modelTypes[m.rng.IntN(len(modelTypes))], fmt.Sprintf("r%d", m.rng.IntN(25))}
+	return Resource{m.types[m.rng.IntN(len(m.types))], fmt.Sprintf("r%d", m.rng.IntN(25))}
 }
 
 // asSent is a resource as a client sends it. Patients have a gender that is none now

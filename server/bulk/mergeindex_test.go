@@ -23,6 +23,7 @@ import (
 func indexed(t *testing.T, seed uint64, n int) *model {
 	t.Helper()
 	m := newModel(t, seed)
+	m.types = modelTypes[:3]
 	m.f.opts.SearchIndex = true
 	for range n {
 		m.load()
@@ -106,6 +107,7 @@ func TestCompactionMergesIndexFiles(t *testing.T) {
 func onlyIndexFiles(t *testing.T, seed uint64) *model {
 	t.Helper()
 	m := newModel(t, seed)
+	m.types = modelTypes[:3]
 	for range 3 {
 		m.load()
 		m.now = m.now.Add(time.Second)
