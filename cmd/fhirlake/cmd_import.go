@@ -215,6 +215,9 @@ var importWork = work[importParams, importDone]{
 		}
 		defer end()
 		beside, err := s.lake(d.ID)
+		if beside == nil && err == nil {
+			beside, err = l.stores.Deriving(d.ID, p.Derive)
+		}
 		if err != nil {
 			return importDone{}, err
 		}

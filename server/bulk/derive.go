@@ -49,10 +49,15 @@ func (j *importJob) newReading(base *snapshot.Manifest) (*reading, error) {
 	return r, err
 }
 
+// Derived tells whether a snapshot may have resources that were derived from documents.
+func Derived(m *snapshot.Manifest) bool {
+	return slices.ContainsFunc(m.Segments, func(s snapshot.Segment) bool { return s.ResourceType == r4.TypeLinkage.String() })
+}
+
 // hasLinkages tells whether anything may have been derived before: then there is a Linkage,
 // or there was one.
 func hasLinkages(m *snapshot.Manifest, d *delta.Store) (bool, error) {
-	if slices.ContainsFunc(m.Segments, func(s snapshot.Segment) bool { return s.ResourceType == r4.TypeLinkage.String() }) {
+	if Derived(m) {
 		return true, nil
 	}
 	snap, err := d.Snapshot()

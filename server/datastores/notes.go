@@ -8,10 +8,12 @@ import (
 	"sync"
 
 	"github.com/fhirlake/fhirlake/fhir/r4"
+	"github.com/fhirlake/fhirlake/server/bulk"
 	"github.com/fhirlake/fhirlake/stages/nlp"
 	"github.com/fhirlake/fhirlake/stages/nlp/notes"
 	"github.com/fhirlake/fhirlake/store/catalog"
 	"github.com/fhirlake/fhirlake/store/lake"
+	"github.com/fhirlake/fhirlake/store/snapshot"
 )
 
 // Reading says whether a job or a write reads notes.
@@ -48,6 +50,30 @@ func (s *Set) Derives(id string, want Reading) func() (bool, error) {
 		d, err := s.catalog.DataStore(id)
 		return err == nil && d.NLPSettings().DerivedResources == catalog.Enabled, err
 	}
+}
+
+// Deriving gives the lake of a data store when an import that is told this may derive resources, or
+// withdraw some that were derived, which only a lake can; nil when it cannot come to that.
+func (s *Set) Deriving(id string, want Reading) (*lake.Lake, error) {
+	derives, err := s.Derives(id, want)()
+	if err != nil {
+		return nil, err
+	}
+	if !derives {
+		store, err := snapshot.Open(s.root.DatastoreDir(id))
+		if err != nil {
+			return nil, err
+		}
+		m, release, err := store.Current()
+		if err != nil {
+			return nil, err
+		}
+		defer release()
+		if !bulk.Derived(m) {
+			return nil, nil
+		}
+	}
+	return s.Lake(id)
 }
 
 func (s *Set) reading(id string, want Reading) (r notes.Reading, err error) {
