@@ -46,7 +46,7 @@ func (s reads) Process(_ context.Context, b *pipeline.Batch) error {
 }
 
 // basics are the stages that resources go through, versions what the store has.
-func basics(t *testing.T, versions identify.Versions) []pipeline.Stage {
+func basics(t testing.TB, versions identify.Versions) []pipeline.Stage {
 	t.Helper()
 	v, err := validate.New(validate.Options{})
 	if err != nil {
