@@ -18,14 +18,14 @@ type Options struct {
 	GroupBytes int64 // memory of its pieces that ends it; 32 MiB when 0
 	FileRows   int   // rows that end a file; 1,000,000 when 0
 	FileBytes  int64 // bytes of JSON text that end it; 2 GiB when 0
-	HeldBytes  int64 // memory of all pieces that wait for the end of a row group; 64 MiB when 0
+	HeldBytes  int64 // memory of all pieces that wait for the end of a row group; 44 MiB when 0
 }
 
 func (o *Options) defaults() {
 	for _, d := range []struct {
 		at   *int64
 		with int64
-	}{{&o.GroupBytes, 32 << 20}, {&o.FileBytes, 2 << 30}, {&o.HeldBytes, 64 << 20}} {
+	}{{&o.GroupBytes, 32 << 20}, {&o.FileBytes, 2 << 30}, {&o.HeldBytes, 44 << 20}} {
 		if *d.at == 0 {
 			*d.at = d.with
 		}
