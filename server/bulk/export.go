@@ -79,6 +79,8 @@ type ExportOptions struct {
 	Since, Until time.Time
 	// WithoutNotes shows resources without what NLP found in them.
 	WithoutNotes bool
+	// Associated says which Provenance resources go with what is exported.
+	Associated Associated
 	// Deleted writes beside the resources which ones were deleted between Since and Until. It
 	// needs Lake.
 	Deleted bool
@@ -184,13 +186,22 @@ func (e *export) name(t r4.TypeID, number int) string {
 }
 
 func (e *export) run(ctx context.Context) error {
-	c := pipeline.Config{Workers: e.Workers, Memory: e.Memory, Monitor: e.Monitor, Lenient: true}
-	some := e.some()
 	if e.Deleted {
 		if err := e.deletions(ctx); err != nil {
 			return err
 		}
 	}
+	if e.Associated != AsTheyAre {
+		return e.associated(ctx)
+	}
+	return e.write(ctx, nil)
+}
+
+// write writes what is wanted of the state, whose names go to seen, when that is not nil, and
+// publishes the output.
+func (e *export) write(ctx context.Context, seen *exportedNames) error {
+	c := pipeline.Config{Workers: e.Workers, Memory: e.Memory, Monitor: e.Monitor, Lenient: true}
+	some := e.some(seen)
 	if e.Format == ExportParquet {
 		dir, remove, err := e.TempDir()
 		if err != nil {
@@ -229,7 +240,7 @@ func (e *export) run(ctx context.Context) error {
 
 // some gives the stages that leave only a part of what the source gives; none when all of it is
 // wanted.
-func (e *export) some() (stages []pipeline.Stage) {
+func (e *export) some(seen *exportedNames) (stages []pipeline.Stage) {
 	if e.OfPatients {
 		of := newOfPatients(e.Patients)
 		wanted := e.from.Types
@@ -238,6 +249,9 @@ func (e *export) some() (stages []pipeline.Stage) {
 	}
 	if len(e.Stages) > 0 {
 		stages = append(append(stages, parse.New()), e.Stages...) // again: texts have moved
+	}
+	if seen != nil {
+		stages = append(stages, parse.New(), seen)
 	}
 	if e.Elements != nil {
 		stages = append(stages, parse.New(), newElements(e.Elements))

@@ -28,7 +28,8 @@ type Request struct {
 	Tags       []string          `json:"tags,omitempty"`     // values of _tag, all of which hold
 	Security   []string          `json:"security,omitempty"` // likewise of _security
 	Elements   []string          `json:"elements,omitempty"` // nil: all
-	Format     bulk.ExportFormat `json:"format"`             // of the files that the client gets
+	Associated bulk.Associated   `json:"associated,omitempty"`
+	Format     bulk.ExportFormat `json:"format"` // of the files that the client gets
 	Authorized bool              `json:"authorized,omitempty"`
 	Notes      []string          `json:"notes,omitempty"` // what was asked for and left out
 }
@@ -197,9 +198,13 @@ var parameters = map[string]func(*KickOff, *Request, []string) error{
 	},
 	"includeAssociatedData": func(k *KickOff, r *Request, values []string) error {
 		for _, v := range split(values) {
-			if err := k.leaveOut(r, fmt.Sprintf("includeAssociatedData '%s'", clip(v))); err != nil {
-				return err
+			which, ok := associated[v]
+			if !ok {
+				if err := k.leaveOut(r, fmt.Sprintf("includeAssociatedData '%s'", clip(v))); err != nil {
+					return err
+				}
 			}
+			r.Associated = max(r.Associated, which) // all relevant ones are more than the latest
 		}
 		return nil
 	},
@@ -209,6 +214,12 @@ var parameters = map[string]func(*KickOff, *Request, []string) error{
 		}
 		return k.leaveOut(r, "allowPartialManifests")
 	},
+}
+
+// associated are the values of includeAssociatedData that the standard has.
+var associated = map[string]bulk.Associated{
+	"LatestProvenanceResources":   bulk.LatestProvenance,
+	"RelevantProvenanceResources": bulk.RelevantProvenance,
 }
 
 func ignore(*KickOff, *Request, []string) error { return nil }

@@ -329,7 +329,7 @@ func TestWhatIsRefused(t *testing.T) {
 		{"a time", "GET", "/$export?_since=yesterday", "", async, 400, "yesterday"},
 		{"times", "GET", "/$export?_since=2020-01-01T00:00:00Z&_until=2019-01-01T00:00:00Z", "", async, 400, "_until"},
 		{"a parameter", "GET", "/$export?shaw=1", "", strict, 400, "shaw"},
-		{"associated data", "GET", "/$export?includeAssociatedData=LatestProvenanceResources", "", strict, 400, "LatestProvenanceResources"},
+		{"associated data", "GET", "/$export?includeAssociatedData=_shaw", "", strict, 400, "_shaw"},
 		{"patients of all", "POST", "/$export?patient=Patient/1", "", async, 400, "patient"},
 		{"patients by GET", "GET", "/Patient/$export?patient=Patient/1", "", async, 400, "patient"},
 		{"a filter", "GET", "/$export?_typeFilter=Patient", "", async, 400, "_typeFilter"},
@@ -377,13 +377,55 @@ func TestTheStatementHasExports(t *testing.T) {
 
 func TestWhatIsLeftOutIsTold(t *testing.T) {
 	e := newExporting(t, write(t, ward...))
-	m, _ := e.export("GET", "/$export?includeAssociatedData=LatestProvenanceResources&shaw=1", "")
+	m, _ := e.export("GET", "/$export?includeAssociatedData=_shaw&shaw=1", "")
 	if len(m.Error) != 1 || m.Error[0].Count != 2 {
 		t.Fatalf("error: %+v", m.Error)
 	}
 	_, text := e.ask("GET", m.Error[0].URL, "")
-	if !strings.Contains(text, "LatestProvenanceResources") || !strings.Contains(text, "parameter shaw") || strings.Count(text, "\n") != 2 {
+	if !strings.Contains(text, "_shaw") || !strings.Contains(text, "parameter shaw") || strings.Count(text, "\n") != 2 {
 		t.Error(text)
+	}
+}
+
+// TestProvenanceThatGoesWithAnExport asks for the Provenance resources of what is exported, some of which
+// are in the snapshot and some in the delta.
+func TestProvenanceThatGoesWithAnExport(t *testing.T) {
+	provenance := func(id, recorded string, targets ...string) string {
+		return fmt.Sprintf(`{"resourceType":"Provenance","id":%q,"recorded":%q,"agent":[{"who":{"display":"x"}}],"target":[{"reference":"%s"}]}`,
+			id, recorded, strings.Join(targets, `"},{"reference":"`))
+	}
+	e := newExporting(t, write(t,
+		`{"resourceType":"Patient","id":"p"}`, `{"resourceType":"Patient","id":"q","gender":"female"}`,
+		`{"resourceType":"Observation","id":"o","status":"final","code":{"text":"x"},"subject":{"reference":"Patient/p"}}`,
+		provenance("old", "2020-01-01T00:00:00Z", "Patient/p", "Patient/q"),
+		provenance("zone", "2020-01-01T23:00:00-05:00", "Patient/p/_history/1"), // later than the next one
+		provenance("same-day", "2020-01-02T03:00:00Z", "Patient/p"),
+		provenance("nothing", "2024-01-01T00:00:00Z", "Patient/none"),
+		provenance("elsewhere", "2024-01-01T00:00:00Z", "http://example.org/Patient/p"),
+		provenance("moved", "2024-01-01T00:00:00Z", "Patient/p"),
+	))
+	e.put("/Provenance/of-o", provenance("of-o", "2021-01-01T00:00:00Z", "Observation/o"))
+	e.put("/Provenance/moved", provenance("moved", "2024-01-01T00:00:00Z", "Patient/none"))
+	for query, want := range map[string][]string{
+		"includeAssociatedData=RelevantProvenanceResources": {
+			"Observation/o", "Patient/p", "Patient/q", "Provenance/of-o", "Provenance/old", "Provenance/same-day", "Provenance/zone",
+		},
+		"includeAssociatedData=LatestProvenanceResources": {
+			"Observation/o", "Patient/p", "Patient/q", "Provenance/of-o", "Provenance/old", "Provenance/zone",
+		},
+		"_type=Observation&includeAssociatedData=LatestProvenanceResources":                                     {"Observation/o", "Provenance/of-o"},
+		"_type=Patient&_typeFilter=Patient%3Fgender%3Dfemale&includeAssociatedData=RelevantProvenanceResources": {"Patient/q", "Provenance/old"},
+		"_type=Provenance&includeAssociatedData=RelevantProvenanceResources":                                    nil,
+		"_type=Observation&_elements=status&includeAssociatedData=LatestProvenanceResources":                    {"Observation/o", "Provenance/of-o"},
+		"_type=Patient": {"Patient/p", "Patient/q"},
+	} {
+		m, all := e.export("GET", "/$export?"+query, "")
+		if len(m.Error) > 0 {
+			t.Errorf("%s: %+v", query, m.Error)
+		}
+		if diff := cmp.Diff(want, names(all)); diff != "" {
+			t.Errorf("%s: %s", query, diff)
+		}
 	}
 }
 

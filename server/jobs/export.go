@@ -87,7 +87,7 @@ func (k Exports) options(j *Job, r *bulkdata.Request) (o bulk.ExportOptions, err
 	o = bulk.ExportOptions{
 		Format: r.Format, Run: bulk.RunOf(j.ID), TempDir: k.Root.TempDir,
 		Workers: k.Workers, Memory: k.Memory, Monitor: &j.Progress.Monitor,
-		Since: r.Since, Until: r.Until, Elements: r.Elements,
+		Since: r.Since, Until: r.Until, Elements: r.Elements, Associated: r.Associated,
 		Deleted: r.Level == bulkdata.System && !r.Since.IsZero(),
 	}
 	if o.Lake, err = k.Lake(j.DatastoreID); err != nil {
