@@ -26,6 +26,7 @@ import (
 	"github.com/fhirlake/fhirlake/server/jobs"
 	"github.com/fhirlake/fhirlake/server/rest"
 	"github.com/fhirlake/fhirlake/server/search"
+	nlpnotes "github.com/fhirlake/fhirlake/stages/nlp/notes"
 	"github.com/fhirlake/fhirlake/store/blob"
 	"github.com/fhirlake/fhirlake/store/catalog"
 )
@@ -35,6 +36,7 @@ type exporting struct {
 	*searched
 	jobs    *jobs.Manager
 	bucket  string // folder of s3://bucket-of-exports
+	reread  error  // of what waits for Binaries; nil: it is read
 	now     time.Time
 	handler *rest.Handler
 }
@@ -46,6 +48,13 @@ func newExporting(t *testing.T, inputs ...string) *exporting {
 	engine := &jobs.Engine{
 		Root: e.root, Catalog: e.catalog, Lake: e.set.Lake, Workers: 2, Memory: 64 << 20,
 		Blobs: blob.New(blob.Options{Folders: map[string]string{"bucket-of-exports": e.bucket}}),
+		Notes: func(id string) *nlpnotes.Options { return e.set.Notes(id, datastores.ReadAsSet) },
+		Reread: func(ctx context.Context, id string) error {
+			if e.reread != nil {
+				return e.reread
+			}
+			return e.compact.RereadWaiting(ctx, id)
+		},
 	}
 	e.jobs = jobs.New(jobs.Options{
 		Catalog: e.catalog, Turn: e.set.BeginJob, Now: func() time.Time { return e.now },

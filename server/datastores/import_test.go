@@ -2,6 +2,7 @@ package datastores_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -173,5 +174,36 @@ func TestFaultsOfImports(t *testing.T) {
 	}
 	if resp, _ := e.ask("DELETE", at, ""); resp.StatusCode != http.StatusAccepted {
 		t.Errorf("DELETE: %d", resp.StatusCode)
+	}
+}
+
+// TestNotesOfAJobWaitForItsBinaries has documents before the Binaries that they refer to.
+func TestNotesOfAJobWaitForItsBinaries(t *testing.T) {
+	for name, fault := range map[string]error{"read": nil, "not read": errors.New("the disk is full")} {
+		t.Run(name, func(t *testing.T) {
+			e := newExporting(t)
+			e.reread = fault
+			e.fill(map[string]string{
+				"in/1.ndjson": `{"resourceType":"DocumentReference","id":"n","status":"current","content":[{"attachment":{"contentType":"text/plain","url":"Binary/b"}}]}` + "\n" +
+					note("long", strings.Repeat("No fever. ", 200_000)) + "\n",
+				"in/2.ndjson": `{"resourceType":"Binary","id":"b","contentType":"text/plain","data":"QXN0aG1hLg=="}` + "\n",
+			})
+			at, m := e.load(`{"inputFormat":"application/fhir+ndjson","inputSource":"https://example.org","storageDetail":{"type":"aws-s3"},
+				"input":[{"type":"DocumentReference","url":"s3://bucket-of-exports/in"}]}`)
+			if m.ImportJobProperties.JobStatus != "COMPLETED" {
+				t.Errorf("%+v", m)
+			}
+			j, err := e.catalog.Job(at[strings.LastIndexByte(at, '/')+1:])
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, told := "Asthma DIAGNOSIS SUCCESS", ""
+			if fault != nil {
+				want, told = "UNSUPPORTED", "the disk is full; `fhirlake reread`"
+			}
+			if f := decorated(t, e.resource("GET", "/DocumentReference/n", "")); f != want || !strings.Contains(j.Message, told) || told == "" && j.Message != "" {
+				t.Errorf("it shows %q, the job says %q", f, j.Message)
+			}
+		})
 	}
 }

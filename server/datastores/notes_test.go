@@ -1,8 +1,10 @@
 package datastores_test
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -248,5 +250,41 @@ func TestNotesWaitForBinariesThatComeLaterInTheSameJob(t *testing.T) {
 	}
 	if res := s.loadNotes(datastores.ReadAsSet, documents[0]); res.NotesWait || res.Unchanged != 1 {
 		t.Errorf("%+v", res)
+	}
+}
+
+// TestARereadThatFailsChangesNothing ends one before it is published, and one whose provider does not come.
+func TestARereadThatFailsChangesNothing(t *testing.T) {
+	s := newSearched(t)
+	s.loadNotes(datastores.ReadAsSet, note("a", "No fever."))
+	before := s.resource("GET", "/DocumentReference/a", "")
+	files := func() (n int) {
+		all, err := filepath.Glob(filepath.Join(s.root.DatastoreDir(s.id), "files", "DocumentReference", "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(all)
+	}
+	count := files()
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if res, err := s.compact.Reread(canceled, s.id, datastores.Request{Whole: true}); err == nil {
+		t.Errorf("canceled: %+v", res)
+	}
+	calls := 0
+	s.set.ProvideNotes(func() (nlpnotes.Provider, error) {
+		if calls++; calls > 1 { // it is there when the job begins
+			return nil, errors.New("the model is gone")
+		}
+		return nlpnotes.Builtin(nlp.CoreIndex()), nil
+	})
+	if res, err := s.compact.Reread(t.Context(), s.id, datastores.Request{Whole: true}); err == nil || !strings.Contains(err.Error(), "the model is gone") {
+		t.Errorf("without a provider: %+v, %v", res, err)
+	}
+	if after := s.resource("GET", "/DocumentReference/a", ""); after != before {
+		t.Errorf("it shows %s", after)
+	}
+	if n := files(); n != count {
+		t.Errorf("%d files, before there were %d", n, count)
 	}
 }

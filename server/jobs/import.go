@@ -143,7 +143,10 @@ func (e *Engine) load(ctx context.Context, j *Job, o bulk.ImportOptions) error {
 	if err != nil || !res.NotesWait || e.Reread == nil {
 		return err
 	}
-	return e.Reread(ctx, d.ID)
+	if err := e.Reread(ctx, d.ID); err != nil { // the resources are there
+		j.Message = fmt.Sprintf("the resources are imported, but notes in their Binaries could not be read: %v; `fhirlake reread` reads them", err)
+	}
+	return nil
 }
 
 func jobFiles(files []reject.FileCount) []catalog.JobFile {

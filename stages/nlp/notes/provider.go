@@ -3,8 +3,10 @@ package notes
 import (
 	"context"
 	"io"
+	"unicode/utf8"
 
 	"github.com/fhirlake/fhirlake/stages/nlp"
+	"github.com/fhirlake/fhirlake/stages/nlp/passage"
 	"github.com/fhirlake/fhirlake/stages/nlp/terminology"
 )
 
@@ -38,8 +40,7 @@ func (b builtin) Version() (engine, dictionary string) { return nlp.Version, b.i
 func (b builtin) NewReader() (Reader, error) { return &detector{index: b.index}, nil }
 
 // partBytes is how much text the engine reads at once: its tokens take several times the
-// memory of the text. A longer text is cut where a line or a word ends; sections and short forms
-// do not go on in the next part.
+// memory of the text. In the next part of a longer one, sections and short forms do not go on.
 const partBytes = 1 << 20
 
 type detector struct {
@@ -53,7 +54,7 @@ func (r *detector) Append(ctx context.Context, dst, text []byte) ([]byte, error)
 		r.d = nlp.NewDetector(r.index)
 	}
 	for shift := 0; ; {
-		part := text[:cut(text, partBytes)]
+		part := text[:passage.Cut(text, partBytes)]
 		doc := r.d.Detect(part)
 		if len(doc.Entities) > 0 && shift > 0 && len(dst) > 0 && dst[len(dst)-1] == '}' {
 			dst = append(dst, ',')
@@ -68,43 +69,8 @@ func (r *detector) Append(ctx context.Context, dst, text []byte) ([]byte, error)
 		if len(dst)-from > MaxResult {
 			return dst, errTooMuch
 		}
-		shift += codePoints(part)
+		shift += utf8.RuneCount(part)
 	}
-}
-
-// cut gives how much of text is its first part, of at most size bytes: up to the last line
-// end of its second half, else the last space, else as many whole characters as there are.
-func cut(text []byte, size int) int {
-	if len(text) <= size {
-		return len(text)
-	}
-	space := 0
-	for i := size; i > size/2; i-- {
-		switch text[i-1] {
-		case '\n':
-			return i
-		case ' ':
-			space = max(space, i)
-		}
-	}
-	if space > 0 {
-		return space
-	}
-	for size > 1 && text[size]&0xC0 == 0x80 {
-		size--
-	}
-	return size
-}
-
-// codePoints counts those of UTF-8.
-func codePoints(text []byte) int {
-	n := 0
-	for _, c := range text {
-		if c&0xC0 != 0x80 {
-			n++
-		}
-	}
-	return n
 }
 
 func closeReader(r Reader) error {
