@@ -62,6 +62,10 @@ func Reread(ctx context.Context, o RereadOptions) (*RereadResult, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read notes: %w", err)
 	}
+	// What a killed run left has the names that this one's files get.
+	if _, err := o.Lake.Snapshot().Sweep(); err != nil {
+		return nil, errors.Join(fmt.Errorf("read notes: %w", err), f.Close())
+	}
 	res, err := o.run(ctx, f)
 	if err = errors.Join(err, f.Close()); err != nil {
 		return nil, fmt.Errorf("read notes: %w", err)

@@ -288,3 +288,24 @@ func TestARereadThatFailsChangesNothing(t *testing.T) {
 		t.Errorf("%d files, before there were %d", n, count)
 	}
 }
+
+// TestARereadThatWasKilledIsRunAgain leaves the files that a process leaves which ends before publication.
+func TestARereadThatWasKilledIsRunAgain(t *testing.T) {
+	s := newSearched(t)
+	s.loadNotes(datastores.ReadNone, note("a", "No fever."))
+	columns, err := filepath.Glob(filepath.Join(s.root.DatastoreDir(s.id), "files", "DocumentReference", "*.parquet"))
+	if err != nil || len(columns) != 1 {
+		t.Fatal(columns, err)
+	}
+	for _, kind := range []string{".2.nlp.zst", ".2.entities.parquet"} {
+		if err := os.WriteFile(strings.TrimSuffix(columns[0], ".parquet")+kind, []byte("half of it"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if res, err := s.compact.Reread(t.Context(), s.id, datastores.Request{}); err != nil || res.Read != 1 {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	if f := decorated(t, s.resource("GET", "/DocumentReference/a", "")); f != "fever NEGATION SYMPTOM SUCCESS" {
+		t.Errorf("it shows %q", f)
+	}
+}
